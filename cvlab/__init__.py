@@ -1,0 +1,35 @@
+"""Practical computer vision, from scratch and tested: the package behind the book.
+
+`import cvlab` loads nothing heavy: the subpackages, and torch with them, are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_MODULES = ("data", "exercises", "interactive", "ops", "plot")
+_FUNCTIONS = {"source": "_source", "profile": "_profile"}
+
+__all__ = ["data", "exercises", "interactive", "ops", "plot", "profile", "source"]
+
+if TYPE_CHECKING:
+    from cvlab import data, exercises, interactive, ops, plot
+    from cvlab._profile import profile
+    from cvlab._source import source
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return importlib.import_module(f"cvlab.{name}")
+    if name in _FUNCTIONS:
+        value = getattr(importlib.import_module(f"cvlab.{_FUNCTIONS[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'cvlab' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,133 @@
+"""Raw detections without a trained network: a template matcher for discs, and a noisy oracle.
+
+Both give what a detector's last layer gives: far too many overlapping boxes with scores, waiting for non-maximum
+suppression. The matcher is a real detector; the oracle knows the truth and spoils it by a stated amount, which makes it
+a measuring instrument: one can count exactly what post-processing loses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from skimage.feature import match_template
+from torch import Tensor
+
+from cvlab.ops import box_convert, clip_boxes_to_image, remove_small_boxes
+
+_MARGIN = 5  # pixels of dark surround in a disc template
+
+
+def disc_template(diameter: int) -> np.ndarray:
+    """Draw a bright, anti-aliased disc on a dark ground.
+
+    Args:
+        diameter: of the disc, pixels.
+
+    Returns:
+        (diameter + 10, diameter + 10) float64 in [0, 1].
+
+    Example:
+        >>> disc_template(40).shape, float(disc_template(40)[25, 25])
+        ((50, 50), 1.0)
+    """
+    side = diameter + 2 * _MARGIN
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    return np.clip(diameter / 2 + 0.5 - np.hypot(x, y), 0, 1)
+
+
+def detect_discs(image: Tensor, diameters: Sequence[int], score_threshold: float = 0.6) -> tuple[Tensor, Tensor]:
+    """Find bright discs by sliding templates of several sizes over a grey image.
+
+    Args:
+        image: (1, H, W) float in [0, 1].
+        diameters: the sizes to try, pixels.
+        score_threshold: smallest normalised cross-correlation that counts as a hit, in [-1, 1].
+
+    Returns:
+        boxes (N, 4) float32 xyxy pixels and scores (N,) float32: every position and size whose correlation is above the
+        threshold, so many boxes for each disc.
+
+    Raises:
+        ValueError: the image has another layout, or is smaller than the largest template.
+
+    Example:
+        >>> image = torch.zeros(1, 60, 80)
+        >>> image[0, 10:50, 20:60] = torch.as_tensor(disc_template(30)).float()
+        >>> boxes, scores = detect_discs(image, [30], score_threshold=0.999)
+        >>> boxes
+        tensor([[25., 15., 55., 45.]])
+
+    References:
+        Lewis, J. P. (1995). Fast normalized cross-correlation. Vision Interface.
+    """
+    if image.ndim != 3 or image.shape[0] != 1:
+        raise ValueError(f"detect_discs: image must have shape (1, H, W), got {tuple(image.shape)}")
+    needed = max(diameters) + 2 * _MARGIN
+    if min(image.shape[1:]) < needed:
+        raise ValueError(
+            f"detect_discs: a disc of {max(diameters)} pixels needs an image of at least {needed} x {needed}, "
+            f"got {image.shape[1]} x {image.shape[2]}"
+        )
+    found, scores = [], []
+    for diameter in diameters:
+        correlation = match_template(image[0].double().numpy(), disc_template(diameter))
+        y, x = np.nonzero(correlation > score_threshold)
+        found.append(np.stack([x, y, x + diameter, y + diameter], axis=1) + _MARGIN)
+        scores.append(correlation[y, x])
+    return torch.as_tensor(np.concatenate(found)).float(), torch.as_tensor(np.concatenate(scores)).float()
+
+
+def noisy_detections(
+    boxes: Tensor,
+    labels: Tensor,
+    image_size: tuple[int, int],
+    *,
+    num_labels: int,
+    per_object: int = 8,
+    jitter: float = 0.1,
+    false_alarms: int = 5,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Spoil the truth by a stated amount: several shifted boxes for each object, and some boxes around nothing.
+
+    Args:
+        boxes: (N, 4) float, the objects, xyxy pixels.
+        labels: (N,) int64, from 1 to num_labels.
+        image_size: height and width, pixels.
+        num_labels: how many categories there are; false alarms draw from all of them.
+        per_object: detections around each object.
+        jitter: standard deviation of centre and log size, relative to the object's size.
+        false_alarms: detections around nothing in particular.
+        generator: source of the randomness.
+
+    Returns:
+        boxes (M, 4) float, scores (M,) float in [0, 1], labels (M,) int64. A detection around an object scores higher the
+        less it was moved; a false alarm scores below 0.5.
+
+    Example:
+        >>> g = torch.Generator().manual_seed(0)
+        >>> truth, labels = torch.tensor([[10.0, 10.0, 40.0, 30.0]]), torch.tensor([3])
+        >>> boxes, scores, labels = noisy_detections(truth, labels, (64, 64), num_labels=8, generator=g)
+        >>> boxes.shape, labels[:8].tolist()
+        (torch.Size([13, 4]), [3, 3, 3, 3, 3, 3, 3, 3])
+    """
+    height, width = image_size
+    centres = box_convert(boxes, "xyxy", "cxcywh").repeat_interleave(per_object, 0)  # (N * per_object, 4)
+    noise = torch.randn(centres.shape, generator=generator) * jitter
+    moved = torch.cat([centres[:, :2] + noise[:, :2] * centres[:, 2:], centres[:, 2:] * noise[:, 2:].exp()], 1)
+    scores = torch.exp(-noise.square().sum(1) / (2 * (2 * jitter) ** 2)) if jitter else torch.ones(len(moved))
+
+    size = torch.tensor([width, height], dtype=boxes.dtype)
+    alarm_sides = (0.1 + 0.2 * torch.rand(false_alarms, 2, generator=generator)) * size
+    alarm_centres = torch.rand(false_alarms, 2, generator=generator) * size
+    alarm_scores = torch.rand(false_alarms, generator=generator) * 0.5
+    alarm_labels = torch.randint(1, num_labels + 1, (false_alarms,), generator=generator)
+
+    found = torch.cat([moved, torch.cat([alarm_centres, alarm_sides], 1)])
+    found = clip_boxes_to_image(box_convert(found, "cxcywh", "xyxy"), image_size)
+    keep = remove_small_boxes(found, 1.0)
+    all_scores = torch.cat([scores, alarm_scores])
+    all_labels = torch.cat([labels.repeat_interleave(per_object), alarm_labels])
+    return found[keep], all_scores[keep], all_labels[keep]

@@ -1,0 +1,156 @@
+"""Try a reader's function beside the reference and say where they differ."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+TOPICS = ("boxes",)  # modules beside this file, each with a dictionary EXERCISES
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input: what it is, in words, and the arguments."""
+
+    description: str
+    arguments: tuple
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A task: the reference function, the inputs to try, and how near an answer must come."""
+
+    reference: Callable
+    cases: Callable[[], Iterable[Case]]
+    tolerance: float = 1e-4
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of a check: `ok`, and a `message` for the reader.
+
+    Notes:
+        `bool(verdict)` is `verdict.ok`; a notebook shows the message.
+    """
+
+    ok: bool
+    message: str
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __repr__(self) -> str:
+        return self.message
+
+
+def _registry() -> dict[str, Exercise]:
+    found: dict[str, Exercise] = {}
+    for topic in TOPICS:
+        found |= importlib.import_module(f"cvlab.exercises.{topic}").EXERCISES
+    return found
+
+
+def names() -> list[str]:
+    """List the exercises that `check` knows.
+
+    Example:
+        >>> "box_iou" in names()
+        True
+    """
+    return list(_registry())
+
+
+def check(name: str, answer: Callable) -> Verdict:
+    """Try a reader's function on every input of an exercise, beside the reference.
+
+    Args:
+        name: the exercise, one of `names()`.
+        answer: the reader's function; it gets copies of the inputs and may not change them.
+
+    Returns:
+        A `Verdict`: the message counts the inputs if all agree, else it shows the first one that does not: the input, what
+        was expected, what came, and the largest difference.
+
+    Raises:
+        KeyError: there is no exercise of that name. A failing `answer` never raises here: its error is in the message.
+
+    Example:
+        >>> from cvlab.ops import box_iou
+        >>> check("box_iou", box_iou).ok
+        True
+        >>> check("box_iou", lambda a, b: None)
+        box_iou: not yet. Your function returned None: has it a return statement?
+    """
+    registry = _registry()
+    if name not in registry:
+        raise KeyError(f"check: no exercise {name!r}; there are: {', '.join(registry)}")
+    exercise = registry[name]
+    cases = list(exercise.cases())
+    for number, case in enumerate(cases, start=1):
+        problem = _problem(exercise, case, answer)
+        if problem == _NOTHING:
+            return Verdict(False, f"{name}: not yet. {_NOTHING}")
+        if problem:
+            where = f"Input {number} of {len(cases)}: {case.description}"
+            return Verdict(False, f"{name}: not yet. {where}\n{_show_arguments(case.arguments)}\n{problem}")
+    return Verdict(True, f"{name}: correct on all {len(cases)} inputs.")
+
+
+_NOTHING = "Your function returned None: has it a return statement?"
+
+
+def _problem(exercise: Exercise, case: Case, answer: Callable) -> str:
+    """Say what is wrong with the answer on one input; an empty string if nothing is."""
+    expected = exercise.reference(*copy.deepcopy(case.arguments))
+    given = copy.deepcopy(case.arguments)
+    try:
+        got = answer(*given)
+    except Exception as error:  # the reader's own code may fail in any way
+        return f"  your function raised {type(error).__name__}: {error}"
+    if got is None:
+        return _NOTHING
+    if not _same(given, case.arguments):
+        return "  your function changed its input in place; work on a copy"
+    return _difference(expected, got, exercise.tolerance)
+
+
+def _same(a: tuple, b: tuple) -> bool:
+    return all(torch.equal(x, y) if isinstance(x, Tensor) else x == y for x, y in zip(a, b, strict=True))
+
+
+def _difference(expected: object, got: object, tolerance: float) -> str:
+    if isinstance(expected, tuple):
+        if not isinstance(got, (tuple, list)) or len(got) != len(expected):
+            return f"  expected {len(expected)} results, got {_show(got)}"
+        parts = (_difference(e, g, tolerance) for e, g in zip(expected, got, strict=True))
+        return next((f"  result {i}:\n{part}" for i, part in enumerate(parts) if part), "")
+    try:
+        e, g = torch.as_tensor(expected), torch.as_tensor(got)
+    except (TypeError, ValueError, RuntimeError):
+        return f"  expected {_show(expected)}\n  got      {_show(got)}"
+    both = f"  expected {_show(e)}\n  got      {_show(g)}"
+    if e.shape != g.shape:
+        return f"{both}\n  shape {tuple(g.shape)} where {tuple(e.shape)} is right"
+    gap = (e.double() - g.double()).abs()
+    if bool((gap <= tolerance).all()):  # false for NaN too
+        return ""
+    worst = int(torch.nan_to_num(gap, nan=torch.inf).flatten().argmax())
+    place = tuple(int(i) for i in torch.unravel_index(torch.tensor(worst), gap.shape))
+    at = f" at index {place[0] if len(place) == 1 else place}" if place else ""
+    return f"{both}\n  largest difference {gap.flatten()[worst].item():.4g}{at}"
+
+
+def _show(value: object) -> str:
+    if isinstance(value, Tensor):
+        text = str(value.detach().cpu().numpy().round(4).tolist())
+        return text if len(text) <= 200 else f"{text[:200]} ... (shape {tuple(value.shape)})"
+    return repr(value)
+
+
+def _show_arguments(arguments: tuple) -> str:
+    return "\n".join(f"  argument {i}: {_show(a)}" for i, a in enumerate(arguments))

@@ -1,0 +1,69 @@
+"""The detectors without a network: the matcher finds what is there, the oracle spoils by the stated amount."""
+
+import pytest
+import torch
+from skimage import data
+
+from cvlab.data.detections import detect_discs, disc_template, noisy_detections
+from cvlab.ops import box_iou, nms
+
+TRUTH = torch.tensor([[10.0, 10.0, 40.0, 30.0], [50.0, 20.0, 90.0, 80.0]])
+LABELS = torch.tensor([2, 5])
+
+
+def noisy(seed=0, **settings):
+    g = torch.Generator().manual_seed(seed)
+    return noisy_detections(TRUTH, LABELS, (100, 120), num_labels=8, generator=g, **settings)
+
+
+def test_template_is_a_disc_of_the_right_area():
+    area = disc_template(40).sum()
+    assert area == pytest.approx(torch.pi * 20**2, rel=0.01)
+
+
+def test_coins_are_found_one_by_one():
+    """The photograph shows 24 coins; the matcher hits each many times, suppression leaves 24."""
+    image = torch.as_tensor(data.coins())[None] / 255
+    boxes, scores = detect_discs(image, range(38, 64, 4))
+    assert len(boxes) > 5000
+    assert len(nms(boxes, scores, 0.1)) == 24
+
+
+def test_without_noise_the_oracle_tells_the_truth():
+    boxes, scores, labels = noisy(jitter=0.0, false_alarms=0, per_object=1)
+    torch.testing.assert_close(boxes, TRUTH)
+    assert scores.tolist() == [1.0, 1.0]
+    assert labels.tolist() == [2, 5]
+
+
+def test_less_moved_boxes_score_higher():
+    boxes, scores, _ = noisy(per_object=200, false_alarms=0)
+    iou = box_iou(boxes, TRUTH).amax(1)
+    assert iou[scores > 0.8].mean() > iou[scores < 0.3].mean() + 0.1
+
+
+def test_same_seed_same_detections():
+    for a, b in zip(noisy(3), noisy(3), strict=True):
+        assert torch.equal(a, b)
+    assert not torch.equal(noisy(3)[0][:8], noisy(4)[0][:8])
+
+
+def test_boxes_stay_inside_and_no_object_is_fine():
+    boxes, _, _ = noisy(jitter=0.8, per_object=50)
+    assert bool((boxes >= 0).all())
+    assert bool((boxes[:, 2] <= 120).all())
+    assert bool((boxes[:, 3] <= 100).all())
+    g = torch.Generator().manual_seed(0)
+    empty = noisy_detections(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), (64, 64), num_labels=3, generator=g)
+    assert len(empty[0]) == 5
+
+
+@pytest.mark.parametrize("shape", [(3, 100, 100), (100, 100)])
+def test_discs_refuse_other_layouts(shape):
+    with pytest.raises(ValueError, match=r"detect_discs: image must have shape \(1, H, W\), got"):
+        detect_discs(torch.zeros(shape), [30])
+
+
+def test_discs_refuse_an_image_smaller_than_the_template():
+    with pytest.raises(ValueError, match="a disc of 60 pixels needs an image of at least 70 x 70, got 50 x 90"):
+        detect_discs(torch.zeros(1, 50, 90), [20, 60])

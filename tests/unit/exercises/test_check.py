@@ -1,0 +1,108 @@
+"""Checks: right answers pass, wrong ones are told where and by how much, and nothing raises."""
+
+import pytest
+import torch
+
+from cvlab import exercises
+from cvlab.exercises import boxes as topic
+from cvlab.ops import box_iou, encode_boxes, nms
+
+
+def no_union_fix(a, b):
+    """IoU as often first written: NaN where both boxes are empty."""
+    low = torch.maximum(a[:, None, :2], b[:, :2])
+    high = torch.minimum(a[:, None, 2:], b[:, 2:])
+    shared = (high - low).clamp(min=0).prod(2)
+    areas = (a[:, 2:] - a[:, :2]).prod(1)[:, None] + (b[:, 2:] - b[:, :2]).prod(1)
+    return shared / (areas - shared)
+
+
+def no_clamp(a, b):
+    low = torch.maximum(a[:, None, :2], b[:, :2])
+    high = torch.minimum(a[:, None, 2:], b[:, 2:])
+    shared = (high - low).prod(2)
+    areas = (a[:, 2:] - a[:, :2]).prod(1)[:, None] + (b[:, 2:] - b[:, :2]).prod(1)
+    return shared / (areas - shared)
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_the_reference_passes_its_own_check(name):
+    verdict = exercises.check(name, topic.EXERCISES[name].reference)
+    assert verdict.ok
+    assert verdict.message.startswith(f"{name}: correct on all ")
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_every_exercise_tries_random_and_awkward_inputs(name):
+    descriptions = [case.description for case in topic.EXERCISES[name].cases()]
+    assert len(descriptions) >= 5
+    assert len(set(descriptions)) == len(descriptions)
+
+
+def test_a_forgotten_clamp_is_found_and_located():
+    verdict = exercises.check("box_iou", no_clamp)
+    assert not verdict
+    assert "far apart, on both axes" in verdict.message
+    assert "largest difference" in verdict.message
+    assert "at index (0, 0)" in verdict.message
+
+
+def test_nan_counts_as_a_difference():
+    verdict = exercises.check("box_iou", no_union_fix)
+    assert "two empty boxes (IoU 0, not NaN)" in verdict.message
+    assert "largest difference nan" in verdict.message
+
+
+def test_the_difference_is_a_number_at_a_place():
+    verdict = exercises.check("encode_boxes", lambda boxes, anchors: encode_boxes(boxes, anchors) + 0.25)
+    assert "largest difference 0.25 at index (0, 0)" in verdict.message
+
+
+def test_wrong_shape_is_told():
+    verdict = exercises.check("box_iou", lambda a, b: box_iou(a, b).diagonal())
+    assert "shape (" in verdict.message
+    assert "is right" in verdict.message
+
+
+def test_an_error_in_the_answer_is_reported_not_raised():
+    verdict = exercises.check("nms", lambda boxes, scores, t: boxes["x"])
+    assert "your function raised" in verdict.message
+
+
+def test_changing_the_input_is_reported():
+    def greedy(boxes, scores, t):
+        keep = nms(boxes, scores, t)
+        scores.zero_()
+        return keep
+
+    assert "changed its input in place" in exercises.check("nms", greedy).message
+
+
+def test_nms_that_suppresses_at_the_threshold_is_found():
+    verdict = exercises.check("nms", lambda b, s, t: nms(b, s, max(t - 1e-3, 0.0)))
+    assert "IoU exactly at the threshold" in verdict.message
+
+
+def test_chain_suppression_is_found():
+    """A box that is itself suppressed must not suppress: keep what overlaps no better box at all is wrong."""
+
+    def one_shot(boxes, scores, t):
+        order = scores.argsort(descending=True)
+        overlap = box_iou(boxes[order], boxes[order]).triu(1) > t
+        return order[~overlap.any(0)]
+
+    assert "a chain" in exercises.check("nms", one_shot).message
+
+
+def test_tuple_results_are_compared_part_by_part():
+    assert "result 1" in exercises.check("anchor_shape", lambda s, r, h, w: (topic._anchor_shape(s, r, h, w)[0], 1.0)).message
+    assert "expected 2 results" in exercises.check("anchor_shape", lambda s, r, h, w: (1.0,)).message
+
+
+def test_something_that_is_no_tensor_is_shown():
+    assert "got      'later'" in exercises.check("box_iou", lambda a, b: "later").message
+
+
+def test_unknown_exercise_lists_the_known_ones():
+    with pytest.raises(KeyError, match="no exercise 'iou'; there are: box_convert, box_iou"):
+        exercises.check("iou", lambda: None)

@@ -1,0 +1,87 @@
+"""Make `.venv` and install the project into it: `python3 tools/environment.py`.
+
+Only the standard library, and a syntax that old Pythons still read, so that a newcomer with the wrong Python
+gets one readable line and not a traceback.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OLDEST = (3, 11)
+INPUTS = ("pyproject.toml", "constraints.txt", "package.json", "package-lock.json")
+
+
+class SetupError(Exception):
+    """A set-up step that failed, with the one line that the newcomer needs."""
+
+
+def check_python(version):
+    """Refuse a Python that is too old; `version` is like `sys.version_info`."""
+    if tuple(version[:2]) < OLDEST:
+        raise SetupError(
+            "set-up: Python %d.%d or newer is needed, this is %d.%d; name another with: make book PYTHON=python3.12"
+            % (OLDEST + tuple(version[:2]))
+        )
+
+
+def run(command, failure, log):
+    """Run a command, its output into `log`; raise SetupError with `failure` if it does not succeed."""
+    with open(log, "a", encoding="utf-8") as out:
+        status = subprocess.call(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    if status:
+        raise SetupError("set-up: %s; what went wrong stands at the end of %s" % (failure, os.path.relpath(log, ROOT)))
+
+
+def wanted_state():
+    """Give the hash of all files that decide what is installed."""
+    digest = hashlib.sha256(sys.version.encode())
+    for name in INPUTS:
+        with open(os.path.join(ROOT, name), "rb") as file:
+            digest.update(file.read())
+    return digest.hexdigest()
+
+
+def install(venv):
+    """Make the environment: Python packages at the known-good versions, then the JavaScript of the pages."""
+    log = os.path.join(venv, "setup.log")
+    if not os.path.exists(os.path.join(venv, "bin", "python")):
+        status = subprocess.call([sys.executable, "-m", "venv", venv])
+        if status:
+            raise SetupError("set-up: `%s -m venv` failed; on Debian and Ubuntu install python3-venv" % sys.executable)
+    python = os.path.join(venv, "bin", "python")
+    print("set-up: installing into %s (torch alone is about 5 GB on Linux: a few minutes) ..." % os.path.relpath(venv))
+    sys.stdout.flush()
+    run(
+        [python, "-m", "pip", "install", "--no-input", "-c", "constraints.txt", "-e", ".[book,lab,test]"],
+        "pip could not install the packages (is the network reachable?)",
+        log,
+    )
+    run(
+        [python, os.path.join("tools", "javascript.py")],
+        "npm could not install MathJax (is the network reachable?)",
+        log,
+    )
+
+
+def main(venv):
+    """Install unless the environment is already what the project's files ask for."""
+    check_python(sys.version_info)
+    stamp = os.path.join(venv, "setup.stamp")
+    state = wanted_state()
+    if os.path.exists(stamp):
+        with open(stamp) as file:
+            if file.read() == state:
+                return
+    install(venv)
+    with open(stamp, "w") as file:
+        file.write(state)
+
+
+if __name__ == "__main__":
+    try:
+        main(os.path.join(ROOT, ".venv"))
+    except SetupError as error:
+        sys.exit(str(error))
