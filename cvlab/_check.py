@@ -12,6 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+scripting = torch.jit.is_scripting
+"""Tell whether TorchScript compiles this: it does not compile what stands behind `if not _check.scripting()`."""
+
 
 class InputError(ValueError, RuntimeError):
     """Reports an argument that an operation cannot work with.

@@ -24,3 +24,18 @@ ROLES = {
     "ignored": "#8C8C8C",
     "reader": OKABE_ITO["orange"],
 }
+
+# One colour for each kind of fruit in `cvlab.data.StillLife`. Ten colours are more than all readers can tell apart by
+# hue alone, so they differ in lightness too, and plots always name the kind beside them.
+KINDS = {
+    "banana": "#F0E442",
+    "apple": "#B2182B",
+    "pear": "#B9C94A",
+    "orange": "#E69F00",
+    "lemon": "#FFF7A8",
+    "lime": "#1B7F3B",
+    "plum": "#5B2A86",
+    "strawberry": "#F4516C",
+    "peach": "#F7B799",
+    "kiwi": "#7A5230",
+}

@@ -1,10 +1,12 @@
-"""Sphinx glue for the book: vendored JavaScript, and two repairs of what the theme and Sphinx produce."""
+"""Sphinx glue for the book: vendored JavaScript, alt texts of plots, and a repair of what the theme produces."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
+from docutils import nodes
+from myst_nb.core.render import MimeData, NbElementRenderer
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
@@ -37,8 +39,26 @@ def copy_vendored(app: Sphinx, error: Exception | None) -> None:
         shutil.copyfile(path, destination)
 
 
+def carry_alt_texts() -> None:
+    """Let myst-nb take an image's alt text from the output's metadata, where `plot.show` puts it.
+
+    myst-nb itself takes only width and height from there, and alt from the cell, whose source would then hold prose.
+    """
+    render_image = NbElementRenderer.render_image
+
+    def with_alt(self: NbElementRenderer, data: MimeData) -> list[nodes.Element]:
+        images = render_image(self, data)
+        alt = data.output_metadata.get(data.mime_type, {}).get("alt")
+        for image in images if alt else ():
+            image["alt"] = alt
+        return images
+
+    NbElementRenderer.render_image = with_alt
+
+
 def setup(app: Sphinx) -> dict:
     """Connect the repairs and the copy."""
+    carry_alt_texts()
     app.connect("html-page-context", drop_repeated_scripts, priority=900)
     app.connect("build-finished", copy_vendored)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

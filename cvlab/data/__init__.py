@@ -2,6 +2,6 @@
 
 from cvlab.data import photos
 from cvlab.data.photos import read_image
-from cvlab.data.still_life import StillLife, collate
+from cvlab.data.still_life import StillLife, collate, hero
 
-__all__ = ["StillLife", "collate", "photos", "read_image"]
+__all__ = ["StillLife", "collate", "hero", "photos", "read_image"]

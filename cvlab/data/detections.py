@@ -14,7 +14,7 @@ import torch
 from skimage.feature import match_template
 from torch import Tensor
 
-from cvlab.ops import box_convert, clip_boxes_to_image, remove_small_boxes
+from cvlab.ops import box_convert, box_iou, clip_boxes_to_image, remove_small_boxes
 
 _MARGIN = 5  # pixels of dark surround in a disc template
 
@@ -131,3 +131,26 @@ def noisy_detections(
     all_scores = torch.cat([scores, alarm_scores])
     all_labels = torch.cat([labels.repeat_interleave(per_object), alarm_labels])
     return found[keep], all_scores[keep], all_labels[keep]
+
+
+def lost_and_doubled(target: dict, boxes: Tensor, labels: Tensor, iou_threshold: float = 0.5) -> tuple[int, int]:
+    """Count what post-processing got wrong: objects that no detection shows, and detections beyond an object's first.
+
+    Args:
+        target: the truth, with `boxes` (N, 4) xyxy pixels and `labels` (N,).
+        boxes: (M, 4) float, the detections that are left.
+        labels: (M,) int64, their categories.
+        iou_threshold: a detection shows an object of its own category that it overlaps at least this much.
+
+    Returns:
+        The number of lost objects, and the number of surplus detections.
+
+    Example:
+        >>> truth = {"boxes": torch.tensor([[0.0, 0.0, 9.0, 9.0], [20.0, 0.0, 29.0, 9.0]]), "labels": torch.tensor([1, 2])}
+        >>> twice = torch.tensor([[0.0, 0.0, 9.0, 9.0], [0.0, 0.0, 9.0, 8.0]])
+        >>> lost_and_doubled(truth, twice, torch.tensor([1, 1]))
+        (1, 1)
+    """
+    shows = (box_iou(target["boxes"], boxes) >= iou_threshold) & (target["labels"][:, None] == labels)  # (N, M)
+    found = shows.sum(1)
+    return int((found == 0).sum()), int((found - 1).clamp(min=0).sum())

@@ -60,7 +60,7 @@ _CHELSEA = (
     ("cat", (0, 0, 400, 300)),
     ("eye", (134, 84, 207, 148)),
     ("eye", (296, 109, 344, 165)),
-    ("nose", (229, 226, 293, 268)),
+    ("nose", (231, 227, 293, 268)),
 )
 _ASTRONAUT = (
     ("person", (19, 15, 365, 512)),
@@ -73,7 +73,7 @@ _ASTRONAUT = (
 _COFFEE = (
     ("cup", (173, 17, 409, 308)),
     ("spoon", (325, 66, 425, 327)),
-    ("saucer", (76, 65, 480, 391)),
+    ("saucer", (77, 68, 479, 390)),
 )
 _ROCKET = (
     ("rocket", (308, 125, 336, 408)),
@@ -83,32 +83,96 @@ _ROCKET = (
     ("tower", (558, 0, 640, 427)),
 )
 
-_MIDDLEBURY = "D. Scharstein, H. Hirschmueller, Y. Kitajima, G. Krathwohl, N. Nesic, X. Wang and P. Westling"
 _PHOTOS = {
     photo.name: photo
     for photo in (
-        _sk("astronaut", "The astronaut Eileen Collins", "NASA", "public domain (no known copyright restrictions)",
-            "NASA Great Images, https://flic.kr/p/r9qvLn", "astronaut.png", _ASTRONAUT),
-        _sk("brick", "A brick wall (grey)", "CC0Textures", "CC0 1.0", "https://cc0textures.com/view.php?tex=Bricks25", "brick.png"),
+        _sk(
+            "astronaut",
+            "The astronaut Eileen Collins",
+            "NASA",
+            "public domain (no known copyright restrictions)",
+            "NASA Great Images, https://flic.kr/p/r9qvLn",
+            "astronaut.png",
+            _ASTRONAUT,
+        ),
+        _sk(
+            "brick",
+            "A brick wall (grey)",
+            "CC0Textures",
+            "CC0 1.0",
+            "https://cc0textures.com/view.php?tex=Bricks25",
+            "brick.png",
+        ),
         _sk("camera", "A man with a camera (grey)", "Lav Varshney", "CC0 1.0", "scikit-image", "camera.png"),
         _sk("chelsea", "Chelsea the cat", "Stefan van der Walt", "CC0 1.0", "scikit-image", "chelsea.png", _CHELSEA),
-        _sk("coffee", "A cup of coffee, courtesy of Pikolo Espresso Bar", "Rachel Michetti", "CC0 1.0", "scikit-image",
-            "coffee.png", _COFFEE),
-        _sk("coins", "Greek coins from Pompeii (grey)", "Brooklyn Museum", "no known copyright restrictions",
-            "https://www.brooklynmuseum.org/opencollection/archives/image/51611", "coins.png"),
-        _sk("grass", "Grass (grey)", "linolafett", "CC0 1.0", "https://www.deviantart.com/linolafett/art/Grass-01-434853879", "grass.png"),
-        _sk("gravel", "Gravel (grey)", "CC0Textures", "CC0 1.0", "https://cc0textures.com/view.php?tex=Gravel04", "gravel.png"),
-        _sk("hubble", "The Hubble eXtreme Deep Field", "NASA", "public domain",
-            "http://hubblesite.org/newscenter/archive/releases/2012/37/image/a/", "hubble_deep_field.jpg"),
-        _sk("motorcycle", "A motorcycle in a workshop (left image of a stereo pair)", _MIDDLEBURY,
-            "Middlebury 2014 stereo benchmark; cite its authors", "http://vision.middlebury.edu/stereo/data/scenes2014/",
-            "motorcycle_left.png"),
-        _sk("rocket", "A Falcon 9 with DSCOVR on the launch pad", "SpaceX", "public domain",
-            "https://www.flickr.com/photos/spacexphotos/16511594820/", "rocket.jpg", _ROCKET),
-        Photo("china", "A temple in China", "danielbuechele", "CC BY 2.0",
-              "https://www.flickr.com/photos/danielbuechele/6061409035/", "sklearn", "datasets/images/china.jpg"),
-        Photo("flower", "A dahlia", "vultilion (the library's text credits danielbuechele, but links to vultilion)", "CC BY 2.0",
-              "https://www.flickr.com/photos/vultilion/6056698931/", "sklearn", "datasets/images/flower.jpg"),
+        _sk(
+            "coffee",
+            "A cup of coffee, courtesy of Pikolo Espresso Bar",
+            "Rachel Michetti",
+            "CC0 1.0",
+            "scikit-image",
+            "coffee.png",
+            _COFFEE,
+        ),
+        _sk(
+            "coins",
+            "Greek coins from Pompeii (grey)",
+            "Brooklyn Museum",
+            "no known copyright restrictions",
+            "https://www.brooklynmuseum.org/opencollection/archives/image/51611",
+            "coins.png",
+        ),
+        _sk(
+            "grass",
+            "Grass (grey)",
+            "linolafett",
+            "CC0 1.0",
+            "https://www.deviantart.com/linolafett/art/Grass-01-434853879",
+            "grass.png",
+        ),
+        _sk(
+            "gravel",
+            "Gravel (grey)",
+            "CC0Textures",
+            "CC0 1.0",
+            "https://cc0textures.com/view.php?tex=Gravel04",
+            "gravel.png",
+        ),
+        _sk(
+            "hubble",
+            "The Hubble eXtreme Deep Field",
+            "NASA",
+            "public domain",
+            "http://hubblesite.org/newscenter/archive/releases/2012/37/image/a/",
+            "hubble_deep_field.jpg",
+        ),
+        _sk(
+            "rocket",
+            "A Falcon 9 with DSCOVR on the launch pad",
+            "SpaceX",
+            "public domain",
+            "https://www.flickr.com/photos/spacexphotos/16511594820/",
+            "rocket.jpg",
+            _ROCKET,
+        ),
+        Photo(
+            "china",
+            "A temple in China",
+            "danielbuechele",
+            "CC BY 2.0",
+            "https://www.flickr.com/photos/danielbuechele/6061409035/",
+            "sklearn",
+            "datasets/images/china.jpg",
+        ),
+        Photo(
+            "flower",
+            "A dahlia",
+            "vultilion (the library's text credits danielbuechele, but links to vultilion)",
+            "CC BY 2.0",
+            "https://www.flickr.com/photos/vultilion/6056698931/",
+            "sklearn",
+            "datasets/images/flower.jpg",
+        ),
     )
 }
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from cvlab import _check
+from cvlab._check import InputError
 from cvlab.interactive.figure import StaticFigure
-from cvlab.interactive.state import as_array, as_boxes, as_names, as_picture
+from cvlab.interactive.state import as_boxes, as_names, as_picture, as_tensor
 
 QUESTION = "Which settings give every object an anchor with an IoU of at least one half?"
 CHOICES = (1.0, 2.0, 0.5, 3.0, 1 / 3)
@@ -20,7 +22,7 @@ def anchors(
     map_size: tuple[int, int] = (6, 9),
     scales: Sequence[float] = (0.3, 0.6),
     ratios: Sequence[float] = (1.0, 2.0, 0.5),
-    all_pairs: bool = False,
+    pairing: str = "first",
     shade: bool = False,
     cell: tuple[int, int] | None = None,
     question: str = QUESTION,
@@ -33,10 +35,10 @@ def anchors(
         truths: the objects' boxes (M, 4), xyxy in pixels of the image; M = 0 is fine.
         names: the objects' M names.
         map_size: rows and columns of the feature map, 1 to 24 each.
-        scales: one to four scales in (0, 1], as shares of the side of the square that has the picture's area.
+        scales: one or more scales in (0, 1], as shares of the side of the square that has the picture's area.
         ratios: width / height of the anchors chosen at first; 1, 2, 1/2, 3 and 1/3 are always there to be chosen.
-        all_pairs: whether each scale meets each ratio (n m anchors a cell) or, as d2l has it, each scale meets the
-            first ratio and each ratio the first scale (n + m - 1 anchors a cell).
+        pairing: "first" pairs each scale with the first ratio and the first scale with the other ratios, n + m - 1
+            anchors a cell; "all" pairs each scale with each ratio, n m anchors a cell.
         shade: whether the cells are shaded from the start by the best IoU that their anchors reach.
         cell: row and column of the cell chosen at first; the middle one by default.
         question: what the figure asks its reader.
@@ -45,34 +47,34 @@ def anchors(
         The figure, for the last line of a notebook cell.
 
     Raises:
-        ValueError: for boxes of another shape, NaN, x2 < x1, and sizes, scales or ratios out of range.
+        InputError: for boxes of another shape, NaN, x2 < x1, and sizes, scales or ratios out of range.
 
     Notes:
         An anchor of scale s and ratio r on a picture of H x W pixels is s sqrt(H W r) wide and s sqrt(H W / r) high.
-        Anchors that leave the picture are not clipped.
+        Anchors that leave the picture are not clipped. They are those of `cvlab.ops.grid_anchors`.
 
     Example:
         >>> anchors(truths=[[40, 40, 140, 240]], names=["vase"], map_size=(4, 6))
         <interactive figure: anchors>
     """
-    picture = as_picture(image, "anchors") if image is not None else {"width": 480, "height": 320, "src": None}
-    boxes = as_boxes(truths, "anchors: truths")
+    picture = as_picture("anchors", image) if image is not None else {"width": 480, "height": 320, "src": None}
+    boxes = as_boxes("anchors", "truths", truths)
+    chosen = _positive(ratios, "ratios", 10.0)
     rows, columns = _whole(map_size, "map_size", 1, 24)
-    scales = _positive(scales, "scales", 1.0)[:4]
-    ratios = _positive(ratios, "ratios", 10.0)
+    _check.choice("anchors", "pairing", pairing, ("first", "all"))
     state = {
         "question": question,
         "picture": picture,
         "truths": boxes,
-        "names": as_names(names, len(boxes), "object", "anchors: names"),
+        "names": as_names("anchors", "names", names, len(boxes), "object"),
         "rows": rows,
         "columns": columns,
-        "scales": scales,
-        "ratios": ratios,
-        "choices": [*ratios, *(ratio for ratio in CHOICES if min(abs(ratio - r) for r in ratios) > 1e-6)],
-        "pairs": "all" if all_pairs else "first",
+        "scales": _positive(scales, "scales", 1.0),
+        "ratios": chosen,
+        "choices": [*chosen, *(ratio for ratio in CHOICES if min(abs(ratio - r) for r in chosen) > 1e-6)],
+        "pairing": pairing,
         "cell": _whole(cell if cell is not None else (rows // 2, columns // 2), "cell", 0, 23),
-        "reach": shade,
+        "shade": shade,
         "good": 0.5,
     }
     alt = (
@@ -83,14 +85,19 @@ def anchors(
 
 
 def _whole(pair: Any, name: str, low: int, high: int) -> list[int]:
-    values = as_array(pair, f"anchors: {name}")
-    if values.shape != (2,) or (values % 1).any() or values.min() < low or values.max() > high:
-        raise ValueError(f"anchors: {name} must be two whole numbers from {low} to {high}, got {pair!r}")
+    values = as_tensor("anchors", name, pair).tolist()
+    if (
+        not isinstance(values, list)
+        or len(values) != 2
+        or any(value % 1 or not low <= value <= high for value in values)
+    ):
+        raise InputError(f"anchors: {name} must be two whole numbers from {low} to {high}, got {pair!r}")
     return [int(value) for value in values]
 
 
 def _positive(values: Any, name: str, high: float) -> list[float]:
-    array = as_array(values, f"anchors: {name}")
-    if array.ndim != 1 or not len(array) or array.min() <= 0 or array.max() > high:
-        raise ValueError(f"anchors: {name} must be one or more numbers in (0, {high:g}], got {values!r}")
-    return array.tolist()
+    numbers = as_tensor("anchors", name, values).reshape(-1).tolist()
+    _check.positive("anchors", name, numbers)
+    if max(numbers) > high:
+        raise InputError(f"anchors: {name} must be at most {high:g}, got {max(numbers):g}")
+    return numbers

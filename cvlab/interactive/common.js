@@ -29,16 +29,17 @@ function followTheme(host, root) {
   update();
 }
 
+const SVG = "http://www.w3.org/2000/svg"; // a name, never fetched
 const SVG_TAGS = new Set(["svg", "g", "rect", "line", "circle", "text", "image", "path"]);
 
-/** Make an element: `on...` attributes are listeners; null, undefined and false are left out. */
+/** Make an element with attributes and children; a child that is null is left out. */
 export function el(tag, attributes = {}, ...children) {
-  const node = SVG_TAGS.has(tag) ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-  set(node, attributes);
+  const node = SVG_TAGS.has(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
   node.append(...children.filter((child) => child !== null));
-  return node;
+  return set(node, attributes);
 }
 
+/** Set attributes: those called `on...` are listeners, and null, undefined or false takes an attribute away. */
 export function set(node, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
@@ -50,12 +51,13 @@ export function set(node, attributes) {
 
 export const range = (count) => Array.from({ length: count }, (_, i) => i);
 export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-export const fixed = (value, digits = 2) => value.toFixed(digits).replace(/^-(?=0*\.?0*$)/, "").replace("-", "−");
+export const fixed = (value, digits = 2) => value.toFixed(digits).replace(/^-(?=[0.]*$)/, "").replace("-", "−");
 export const grouped = (value) => (Math.round(value * 10) / 10).toLocaleString("en-GB");
 
 // --- geometry -------------------------------------------------------------------------------------------------------
 
 export const area = ([x1, y1, x2, y2]) => (x2 - x1) * (y2 - y1);
+export const middle = ([x1, y1, x2, y2]) => [(x1 + x2) / 2, (y1 + y2) / 2];
 
 /** The common part of two boxes; empty, with x2 = x1 or y2 = y1, where they do not meet. */
 export function intersect(a, b) {
@@ -69,89 +71,119 @@ export function iou(a, b) {
   return union > 0 ? common / union : 0;
 }
 
-// --- controls -------------------------------------------------------------------------------------------------------
+// --- controls and layout --------------------------------------------------------------------------------------------
 
 export const caption = (question, hint) =>
   el("figcaption", {}, el("span", { class: "question" }, question), el("span", { class: "hint" }, hint));
 
+/** The picture and what belongs to it, and beside it, or below on a narrow page, the controls and numbers. */
+export const layout = (main, side) =>
+  el("div", { class: "layout" }, el("div", {}, ...main), el("div", { class: "side" }, ...side));
+
+export const group = (legend, ...children) => el("fieldset", {}, el("legend", {}, legend), ...children);
+export const row = (...children) => el("div", { class: "row" }, ...children);
 export const button = (label, onclick, more = {}) => el("button", { type: "button", onclick, ...more }, label);
 
-/** A native slider with its name and its value; `set(value)` moves it from the script. */
-export function slider(name, { min, max, step, value, format = String }, change) {
-  const input = el("input", { type: "range", min, max, step }), output = el("output");
-  const show = () => { output.textContent = format(Number(input.value)); input.setAttribute("aria-valuetext", output.textContent); };
-  const node = el("div", { class: "slider" }, el("label", {}, el("span", {}, name), input), output);
-  node.set = (number) => { input.value = number; show(); };
-  input.addEventListener("input", () => { show(); change(Number(input.value)); });
-  node.set(value);
-  return node;
+/** A line that screen readers read out when it changes; `hidden` ones are for them alone. */
+export const announcer = (hidden = false) => el("p", { class: hidden ? "hidden" : "status", role: "status" });
+
+/** A table with a caption and headings; its `body` is filled by the figure. */
+export function table(title, headings = []) {
+  const body = el("tbody"), head = headings.map((text) => el("th", { scope: "col" }, ...[text].flat()));
+  const top = head.length ? el("thead", {}, el("tr", {}, ...head)) : null;
+  const node = el("table", {}, el("caption", {}, title), top, body);
+  return Object.assign(node, { body });
 }
 
-export function check(name, checked, change, type = "checkbox", group = null) {
-  const input = el("input", { type, name: group, checked });
+/** A native slider with its name and its value. */
+export function slider(name, { min, max, step, value, digits = 0 }, change) {
+  const input = el("input", { type: "range", min, max, step, value }), output = el("output");
+  const show = () => {
+    output.textContent = fixed(Number(input.value), digits);
+    input.setAttribute("aria-valuetext", output.textContent);
+  };
+  input.addEventListener("input", () => { show(); change(Number(input.value)); });
+  show();
+  return el("div", { class: "slider" }, el("label", {}, el("span", {}, name), input), output);
+}
+
+/** A slider from 0 to 1 in hundredths. */
+export const unitSlider = (name, value, change) =>
+  slider(name, { min: 0, max: 1, step: 0.01, value, digits: 2 }, change);
+
+/** A checkbox, or one radio button of the group `among`. */
+export function check(name, checked, change, among = null) {
+  const input = el("input", { type: among ? "radio" : "checkbox", name: among, checked });
   input.addEventListener("change", () => change(input.checked));
   return el("label", { class: "check" }, input, name);
 }
 
-/** A small bar from `from` to `to`, both shares of its length; `zero` marks the origin. */
-export function bar(from, to, colour = null, zero = null) {
+/** A small bar between two shares of its length; a tick at `mark`. */
+export function bar(from, to, colour, mark = null) {
   const left = clamp(Math.min(from, to), 0, 1), right = clamp(Math.max(from, to), 0, 1);
-  return el("span", { class: "bar", "aria-hidden": "true" },
-    el("i", { style: `left:${100 * left}%;width:${100 * (right - left)}%;${colour ? `--fill:var(--${colour})` : ""}` }),
-    zero === null ? null : el("b", { style: `left:${100 * zero}%` }));
+  const fill = `left:${100 * left}%;width:${100 * (right - left)}%;${colour ? `--fill:var(--${colour})` : ""}`;
+  const tick = mark === null ? null : el("b", { style: `left:${100 * mark}%` });
+  return el("span", { class: "bar", "aria-hidden": "true" }, el("i", { style: fill }), tick);
 }
 
+/** A small square in a colour's meaning, before the name of what has it. */
 export const key = (colour) => el("span", { class: "key", style: `--fill:var(--${colour})`, "aria-hidden": "true" });
 
 // --- pictures -------------------------------------------------------------------------------------------------------
 
-/** A picture to draw on, as wide as its column; `draw(view)` is called whenever its size changes. */
-export function picture({ width, height, src }, label, draw) {
-  const image = src && el("image", { href: src, preserveAspectRatio: "none", width: "100%", height: "100%" });
-  const svg = el("svg", { class: "picture", role: "group", "aria-label": label,
-    style: `aspect-ratio:${width}/${height};max-width:${Math.round((460 * width) / height)}px` }, image || "");
-  const view = { width, height, svg, frame: el("div", { class: "frame", style: svg.getAttribute("style") }, svg) };
-  const pen = document.createElement("canvas").getContext("2d");
-  view.scale = 1; // screen pixels for one pixel of the picture
-  view.textWidth = (text) => { pen.font = `12px ${getComputedStyle(svg).fontFamily || "sans-serif"}`; return pen.measureText(text).width; };
+/** A picture to draw on, as wide as its column allows; `draw()` is called whenever its size changes. */
+export function picture({ width, height, src }, draw) {
+  const image = src ? el("image", { href: src, preserveAspectRatio: "none", width: "100%", height: "100%" }) : null;
+  const svg = el("svg", { class: "picture", role: "group", "aria-label": "Picture" }, image);
+  const shape = `aspect-ratio:${width}/${height};max-width:${Math.round((460 * width) / height)}px`;
+  const view = { width, height, svg, frame: el("div", { class: "frame", style: shape }, svg), scale: 1 };
+  view.layers = (count) => range(count).map(() => svg.appendChild(el("g")));
   view.at = (event) => {
     const frame = svg.getBoundingClientRect();
     return [(event.clientX - frame.left) / view.scale, (event.clientY - frame.top) / view.scale];
   };
+  const pen = document.createElement("canvas").getContext("2d");
+  view.textWidth = (text) => {
+    pen.font = `12px ${getComputedStyle(svg).fontFamily || "sans-serif"}`;
+    return pen.measureText(text).width;
+  };
   new ResizeObserver(() => {
     if (!svg.clientWidth) return;
-    view.scale = svg.clientWidth / width;
+    view.scale = svg.clientWidth / width; // screen pixels for one pixel of the picture
     svg.setAttribute("viewBox", `0 0 ${svg.clientWidth} ${height * view.scale}`);
-    draw(view);
+    draw();
   }).observe(svg);
   return view;
 }
 
-/** The position of a box on the screen, as the attributes of a `rect`. */
-export const place = (view, [x1, y1, x2, y2]) =>
-  ({ x: x1 * view.scale, y: y1 * view.scale, width: (x2 - x1) * view.scale, height: (y2 - y1) * view.scale });
+/** A box on the screen, as the attributes of a `rect`. */
+export function place(view, box) {
+  const [x, y, x2, y2] = box.map((number) => number * view.scale);
+  return { x, y, width: x2 - x, height: y2 - y };
+}
 
 /** Draw a box in a colour's meaning: a dark casing below, so that it stands out on any photograph, and a name tag. */
-export function drawBox(view, box, colour, { width = 2, dash = null, fill = 0, name = "", faint = false, below = false } = {}) {
+export function drawBox(view, box, colour, { width = 2, dash, fill = 0, name, faint = false, below = false } = {}) {
   const line = { ...place(view, box), fill: "none", "stroke-dasharray": dash };
-  return el("g", { opacity: faint ? 0.55 : null },
+  const paint = { style: `stroke:var(--${colour});fill:var(--${colour})`, "fill-opacity": fill, "stroke-width": width };
+  return el("g", { opacity: faint ? 0.6 : null },
     el("rect", { ...line, stroke: "#000", "stroke-opacity": 0.55, "stroke-width": width + 2 }),
-    el("rect", { ...line, style: `stroke:var(--${colour});fill:var(--${colour})`, "fill-opacity": fill, "stroke-width": width }),
-    name ? tag(view, box, colour, name, { below }) : "");
+    el("rect", { ...line, ...paint }), name ? tag(view, box, colour, name, { below }) : null);
 }
 
 /** A name on its colour, above the box (or `below` it) and always inside the picture. */
 export function tag(view, [x1, y1, , y2], colour, name, { below = false, shift = -1 } = {}) {
-  const w = view.textWidth(name) + 10, k = view.scale;
-  const x = clamp(x1 * k + shift, 0, Math.max(0, view.width * k - w));
+  const width = view.textWidth(name) + 10, k = view.scale;
+  const x = clamp(x1 * k + shift, 0, Math.max(0, view.width * k - width));
   const y = clamp(below ? y2 * k + 1 : y1 * k - 18, 0, view.height * k - 17);
   return el("g", { "pointer-events": "none" },
-    el("rect", { x, y, width: w, height: 17, rx: 3, style: `fill:var(--${colour})` }), el("text", { x: x + 5, y: y + 13 }, name));
+    el("rect", { x, y, width, height: 17, rx: 3, style: `fill:var(--${colour})` }),
+    el("text", { x: x + 5, y: y + 13 }, name));
 }
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** Call `move(dx, dy)` on an arrow key, ten times as far with Shift. */
+/** Call `move(dx, dy)` on an arrow key, `far` times as far with Shift. */
 export function arrowKeys(node, move, far = 10) {
   node.addEventListener("keydown", (event) => {
     const step = ARROWS[event.key];
@@ -162,15 +194,18 @@ export function arrowKeys(node, move, far = 10) {
   });
 }
 
-/** Call `begin()` when mouse, pen or finger takes `node`, then `move(begun, dx, dy)` in pixels of the picture. */
+/** Call `begin()` when mouse, pen or finger takes `node`, then `move(begun, dx, dy)` in pixels, then `end()`. */
 export function draggable(node, view, begin, move, end) {
   node.addEventListener("pointerdown", (down) => {
     if (down.button) return;
     const [x, y] = view.at(down), begun = begin();
-    const follow = (event) => { const [u, v] = view.at(event); move(begun, Math.round(u - x), Math.round(v - y)); };
-    const stop = () => { node.removeEventListener("pointermove", follow); end(); };
+    const follow = (event) => {
+      const [u, v] = view.at(event);
+      move(begun, Math.round(u - x), Math.round(v - y));
+    };
     node.setPointerCapture(down.pointerId);
     node.addEventListener("pointermove", follow);
+    const stop = () => { node.removeEventListener("pointermove", follow); end(); };
     node.addEventListener("lostpointercapture", stop, { once: true });
     node.focus({ preventScroll: true });
     down.preventDefault();

@@ -1,8 +1,9 @@
 """An interactive figure as a Python object: one `<div>`, one inline script, no server and no widget manager.
 
 A figure NAME is two files here: `NAME.py` checks the reader's data and makes the state, `NAME.js` shows it. All figures
-share `common.js` and `common.css`, to which `NAME.css` adds where there is one. The script is a module, so nothing it names is seen by the page around it, and it
-draws inside a shadow root, so neither do the page's styles reach the figure nor the figure's styles the page.
+share `common.js` and `common.css`, to which `NAME.css` adds where there is one. The script is a module, so nothing it
+names is seen by the page around it, and it draws inside a shadow root, so neither do the page's styles reach the figure
+nor the figure's styles the page.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from pathlib import Path
 from cvlab._palette import ROLES
 
 _FOLDER = Path(__file__).parent
-_IMPORT_LINE = re.compile(r"^import .*;\n", flags=re.MULTILINE)
-_HOW_TO_RUN = "This figure is interactive: it moves in the book's pages and in a notebook that is trusted or was just run."
+_IMPORT = re.compile(r"^import [^;]*;\n", flags=re.MULTILINE)
+_HOW_TO_RUN = (
+    "This figure is interactive: it moves in the book's pages and in a notebook that is trusted or was just run."
+)
 
 
 class StaticFigure:
@@ -61,10 +64,9 @@ class StaticFigure:
         return f"cvlab-{self.name}-{digest[:12]}"
 
     def _repr_html_(self) -> str:
-        return (
-            f'<div id="{self.id}" class="cvlab-figure"><p>{html.escape(self.alt)}</p><p><em>{_HOW_TO_RUN}</em></p></div>\n'
-            f'<script type="module">\n{_script(self.name)}\nstart("{self.id}", mount, {self._json});\n</script>'
-        )
+        fallback = f"<p>{html.escape(self.alt)}</p><p><em>{_HOW_TO_RUN}</em></p>"
+        script = f'{_script(self.name)}\nstart("{self.id}", mount, {self._json});'
+        return f'<div id="{self.id}" class="cvlab-figure">{fallback}</div>\n<script type="module">\n{script}\n</script>'
 
 
 @cache
@@ -73,7 +75,7 @@ def _script(name: str) -> str:
     common, own = ((_FOLDER / f"{part}.js").read_text(encoding="utf-8") for part in ("common", name))
     styles = [_FOLDER / "common.css", _FOLDER / f"{name}.css"]
     style = "".join(path.read_text(encoding="utf-8") for path in styles if path.exists())
-    script = f"const STYLE = {_embeddable(style)};\n{common}\n{_IMPORT_LINE.sub('', own)}"
+    script = f"const STYLE = {_embeddable(style)};\n{common}\n{_IMPORT.sub('', own)}"
     return script.replace("\nexport ", "\n")
 
 

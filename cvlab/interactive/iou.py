@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cvlab._check import InputError
 from cvlab.interactive.figure import StaticFigure
 from cvlab.interactive.state import as_box, as_picture
 
@@ -24,7 +25,7 @@ def iou(image: Any = None, a: Any = None, b: Any = None, *, question: str = QUES
         The figure, for the last line of a notebook cell.
 
     Raises:
-        ValueError: if a box has another shape, holds NaN, has x2 < x1, or leaves the image.
+        InputError: if a box has another shape, holds NaN, has x2 < x1, or leaves the image.
 
     Notes:
         The IoU of two empty boxes is 0, as in `cvlab.ops.box_iou`; torchvision's is NaN.
@@ -33,14 +34,14 @@ def iou(image: Any = None, a: Any = None, b: Any = None, *, question: str = QUES
         >>> iou(a=[40, 40, 140, 120], b=[90, 60, 190, 160])
         <interactive figure: iou>
     """
-    picture = as_picture(image, "iou") if image is not None else {"width": 480, "height": 320, "src": None}
+    picture = as_picture("iou", image) if image is not None else {"width": 480, "height": 320, "src": None}
     width, height = picture["width"], picture["height"]
     start = {"a": a, "b": b}
     default = {"a": (0.18, 0.2, 0.6, 0.75), "b": (0.4, 0.35, 0.84, 0.88)}
     for name, box in start.items():
         if box is None:
             box = [round(share * (height if i % 2 else width)) for i, share in enumerate(default[name])]
-        start[name] = _inside(as_box(box, f"iou: {name}"), width, height, name)
+        start[name] = _inside(as_box("iou", name, box), width, height, name)
     alt = (
         "Two boxes over a picture: A, the ground truth, and B, a prediction. "
         "Their intersection over union (IoU), its forms GIoU, DIoU and CIoU, and the areas follow as they are dragged."
@@ -51,5 +52,5 @@ def iou(image: Any = None, a: Any = None, b: Any = None, *, question: str = QUES
 def _inside(box: list[float], width: int, height: int, name: str) -> list[float]:
     """Return `box`, which must lie in the picture: the reader could not drag it back in."""
     if box[0] < 0 or box[1] < 0 or box[2] > width or box[3] > height:
-        raise ValueError(f"iou: {name} must lie in the image of width {width} and height {height}, got {box}")
+        raise InputError(f"iou: {name} must lie in the image of width {width} and height {height}, got {box}")
     return box

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from cvlab import _check
 from cvlab.interactive.figure import StaticFigure
-from cvlab.interactive.state import as_boxes, as_names, as_picture, as_unit, canvas
+from cvlab.interactive.state import as_boxes, as_names, as_picture, canvas
 
 QUESTION = "Which anchor does each object get, and which anchors stay background?"
 
@@ -38,7 +39,7 @@ def matching(
         The figure, for the last line of a notebook cell.
 
     Raises:
-        ValueError: for boxes of another shape, NaN, x2 < x1, names of another length and a threshold outside [0, 1].
+        InputError: for boxes of another shape, NaN, x2 < x1, names of another length and a threshold outside [0, 1].
 
     Notes:
         The result is that of `cvlab.ops.match_bipartite`. torchvision's detectors assign otherwise: each anchor to its
@@ -48,15 +49,16 @@ def matching(
         >>> matching([[0, 0, 60, 60], [50, 0, 120, 60]], [[5, 5, 66, 58]], names=["dog"])
         <interactive figure: matching>
     """
-    anchor_boxes = as_boxes(anchors, "matching: anchors")
-    truth_boxes = as_boxes(truths, "matching: truths")
+    anchor_boxes = as_boxes("matching", "anchors", anchors)
+    truth_boxes = as_boxes("matching", "truths", truths)
+    _check.fraction("matching", "threshold", threshold)
     state = {
         "question": question,
-        "picture": as_picture(image, "matching") if image is not None else canvas(anchor_boxes + truth_boxes),
+        "picture": as_picture("matching", image) if image is not None else canvas(anchor_boxes + truth_boxes),
         "anchors": anchor_boxes,
         "truths": truth_boxes,
-        "names": as_names(names, len(truth_boxes), "object", "matching: names"),
-        "threshold": as_unit(threshold, "matching: threshold"),
+        "names": as_names("matching", "names", names, len(truth_boxes), "object"),
+        "threshold": float(threshold),
     }
     alt = (
         f"{len(anchor_boxes)} anchors and {len(truth_boxes)} objects over a picture, beside the table of their IoU. "

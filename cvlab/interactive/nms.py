@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from cvlab import _check
 from cvlab.interactive.figure import StaticFigure
-from cvlab.interactive.state import as_array, as_boxes, as_picture, as_unit, canvas
+from cvlab.interactive.state import as_boxes, as_classes, as_fractions, as_names, as_picture, canvas
 
 QUESTION = "Which threshold leaves exactly one box for each object?"
 
@@ -40,7 +41,7 @@ def nms(
         The figure, for the last line of a notebook cell.
 
     Raises:
-        ValueError: for boxes of another shape, NaN, x2 < x1, scores or labels of another length, and thresholds
+        InputError: for boxes of another shape, NaN, x2 < x1, scores or labels of another length, and thresholds
             outside [0, 1].
 
     Notes:
@@ -51,40 +52,24 @@ def nms(
         >>> nms([[10, 10, 60, 60], [12, 12, 62, 62]], [0.9, 0.8])
         <interactive figure: nms>
     """
-    rows = as_boxes(boxes, "nms: boxes")
-    score = as_array(scores, "nms: scores")
-    if score.shape != (len(rows),):
-        raise ValueError(f"nms: scores must have shape ({len(rows)},), one for each box, got {score.shape}")
-    if len(score) and (score.min() < 0 or score.max() > 1):
-        raise ValueError(f"nms: scores must be in [0, 1], got {score.min():g} to {score.max():g}")
-    classes = None if labels is None else _classes(labels, len(rows))
-    if classes is not None:
-        count = max(classes, default=-1) + 1
-        names = [f"class {i}" for i in range(count)] if names is None else [str(name) for name in names]
-        if len(names) < count:
-            raise ValueError(f"nms: names must name {count} classes, got {names}")
+    rows = as_boxes("nms", "boxes", boxes)
+    _check.fraction("nms", "iou_threshold", iou_threshold)
+    _check.fraction("nms", "score_threshold", score_threshold)
+    classes = [0] * len(rows) if labels is None else as_classes("nms", "labels", labels, len(rows))
+    count = max(classes, default=-1) + 1
     state = {
         "question": question,
-        "picture": as_picture(image, "nms") if image is not None else canvas(rows),
+        "picture": as_picture("nms", image) if image is not None else canvas(rows),
         "boxes": rows,
-        "scores": score.tolist(),
-        "labels": classes if classes is not None else [0] * len(rows),
-        "names": names if classes is not None else None,
-        "iou_threshold": as_unit(iou_threshold, "nms: iou_threshold"),
-        "score_threshold": as_unit(score_threshold, "nms: score_threshold"),
-        "by_class": by_class and classes is not None,
+        "scores": as_fractions("nms", "scores", scores, len(rows)),
+        "labels": classes,
+        "names": None if labels is None else as_names("nms", "names", names, count, "class"),
+        "iou_threshold": float(iou_threshold),
+        "score_threshold": float(score_threshold),
+        "by_class": by_class and labels is not None,
     }
     alt = (
-        f"{len(rows)} predicted boxes with scores over a picture, and a list of them. Step by step the best box is kept "
-        "and those that overlap it more than a threshold are struck out; the threshold can be moved."
+        f"{len(rows)} predicted boxes with scores over a picture, and a list of them. Step by step the best box is "
+        "kept and those that overlap it more than a threshold are struck out; the threshold can be moved."
     )
     return StaticFigure("nms", alt, **state)
-
-
-def _classes(labels: Any, count: int) -> list[int]:
-    array = as_array(labels, "nms: labels")
-    if array.shape != (count,):
-        raise ValueError(f"nms: labels must have shape ({count},), one for each box, got {array.shape}")
-    if len(array) and (array.min() < 0 or (array % 1).any()):
-        raise ValueError(f"nms: labels must be whole numbers from 0 on, got {array.tolist()}")
-    return [int(label) for label in array]

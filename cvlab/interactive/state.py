@@ -9,76 +9,84 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
+
+from cvlab import _check
 
 LIMIT = 40_000  # bytes of the embedded JPEG, before base64
 
 
-def as_array(value: Any, what: str) -> np.ndarray:
-    """Return a tensor, an array or nested lists as a float64 array; `what` begins every error message."""
-    if hasattr(value, "detach"):  # a torch tensor, on whatever device and with or without gradient
-        value = value.detach().cpu().double().numpy()
+def as_tensor(op: str, name: str, value: Any) -> Tensor:
+    """Return a tensor, an array or nested lists of finite numbers as a float64 tensor on the CPU."""
     try:
-        array = np.asarray(value, dtype=np.float64)
+        numbers = (
+            value.detach().cpu().double() if isinstance(value, Tensor) else torch.from_numpy(np.array(value, float))
+        )
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{what} must be numbers in a rectangular array, got {value!r}") from error
-    bad = np.argwhere(~np.isfinite(array))
-    if len(bad):
-        index = tuple(int(i) for i in bad[0])
-        raise ValueError(f"{what} must be finite, got {array[index]} at index {list(index)}")
-    return array
+        raise _check.InputError(f"{op}: {name} must be numbers in a rectangular array, got {value!r}") from error
+    _check.finite(op, name, numbers)
+    return numbers
 
 
-def as_boxes(value: Any, what: str) -> list[list[float]]:
+def as_boxes(op: str, name: str, value: Any) -> list[list[float]]:
     """Return boxes (N, 4), xyxy in pixels, as nested lists; N = 0 may also come as an empty list."""
-    array = as_array(value, what)
-    if array.size == 0 and array.ndim <= 2:
+    numbers = as_tensor(op, name, value)
+    if tuple(numbers.shape) == (0,):
         return []
-    if array.ndim != 2 or array.shape[1] != 4:
-        raise ValueError(f"{what} must have shape (N, 4), got {array.shape}")
-    for i, (x1, y1, x2, y2) in enumerate(array.tolist()):
-        if x2 < x1 or y2 < y1:
-            raise ValueError(f"{what}: box {i} has x2 < x1 or y2 < y1: {[x1, y1, x2, y2]}")
-    return array.tolist()
+    _check.boxes(op, name, numbers, dims="N")
+    return numbers.tolist()
 
 
-def as_box(value: Any, what: str) -> list[float]:
+def as_box(op: str, name: str, value: Any) -> list[float]:
     """Return one box (4,), xyxy in pixels, as a list."""
-    array = as_array(value, what)
-    if array.shape != (4,):
-        raise ValueError(f"{what} must have shape (4,), got {array.shape}")
-    return as_boxes(array[None], what)[0]
+    numbers = as_tensor(op, name, value)
+    _check.shape(op, name, numbers, (4,))
+    _check.boxes(op, name, numbers)
+    return numbers.tolist()
 
 
-def as_unit(value: Any, what: str) -> float:
-    """Return a number in [0, 1]."""
-    number = as_array(value, what)
-    if number.ndim or not 0 <= number <= 1:
-        raise ValueError(f"{what} must be one number in [0, 1], got {value!r}")
-    return float(number)
+def as_fractions(op: str, name: str, value: Any, count: int) -> list[float]:
+    """Return `count` numbers in [0, 1], one for each box."""
+    numbers = as_tensor(op, name, value)
+    _check.length(op, name, numbers, count, "box")
+    for i, number in enumerate(numbers.tolist()):
+        _check.fraction(op, f"{name}[{i}]", number)
+    return numbers.tolist()
 
 
-def as_names(value: Sequence[str] | None, count: int, default: str, what: str) -> list[str]:
-    """Return `count` names; without any given, `default` with the numbers from 0 on."""
+def as_classes(op: str, name: str, value: Any, count: int) -> list[int]:
+    """Return `count` whole numbers from 0 on, one for each box."""
+    numbers = as_tensor(op, name, value)
+    _check.length(op, name, numbers, count, "box")
+    for i, number in enumerate(numbers.tolist()):
+        if number < 0 or number % 1:
+            raise _check.InputError(f"{op}: {name}[{i}] must be a whole number from 0 on, got {number:g}")
+    return [int(number) for number in numbers]
+
+
+def as_names(op: str, name: str, value: Sequence[str] | None, count: int, default: str) -> list[str]:
+    """Return at least `count` names; without any given, `default` with the numbers from 0 on."""
     if value is None:
         return [f"{default} {i}" for i in range(count)]
-    if isinstance(value, str) or len(value) != count:
-        raise ValueError(f"{what} must be {count} strings, got {value!r}")
+    if isinstance(value, str) or len(value) < count:
+        raise _check.InputError(f"{op}: {name} must be {count} strings or more, got {value!r}")
     return [str(name) for name in value]
 
 
-def as_picture(image: Any, what: str) -> dict[str, Any]:
+def as_picture(op: str, image: Any) -> dict[str, Any]:
     """Return an image as its size in pixels and a JPEG data URI of at most 40 kB.
 
     Args:
+        op: the figure's name, for error messages.
         image: (3, H, W) float tensor in [0, 1] or uint8 tensor, or (H, W, 3) or (H, W) array, or a PIL image.
-        what: the beginning of an error message.
 
     Returns:
         `{"width": W, "height": H, "src": "data:image/jpeg;base64,..."}`; the embedded picture may be smaller than
         W x H, the coordinates of boxes are always pixels of the image that was given.
     """
-    rgb = _as_rgb(image, what)
+    rgb = _as_rgb(op, image)
     return {"width": rgb.width, "height": rgb.height, "src": _data_uri(rgb)}
 
 
@@ -89,20 +97,21 @@ def canvas(boxes: list[list[float]]) -> dict[str, Any]:
     return {"width": math.ceil(far[2] + margin), "height": math.ceil(far[3] + margin), "src": None}
 
 
-def _as_rgb(image: Any, what: str) -> Image.Image:
+def _as_rgb(op: str, image: Any) -> Image.Image:
     if isinstance(image, Image.Image):
         return image.convert("RGB")
-    is_tensor = hasattr(image, "detach")
+    is_tensor = isinstance(image, Tensor)
     array = image.detach().cpu().numpy() if is_tensor else np.asarray(image)
     if is_tensor and array.ndim == 3:
         array = np.moveaxis(array, 0, -1)  # (C, H, W) -> (H, W, C)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
-        raise ValueError(f"{what}: image must be a (3, H, W) tensor or an (H, W, 3) array, got {np.shape(image)}")
+        got = tuple(image.shape) if is_tensor else array.shape
+        raise _check.InputError(f"{op}: image must be a (3, H, W) tensor or an (H, W, 3) array, got {got}")
     if array.dtype != np.uint8:
         if not np.isfinite(array).all() or array.min() < -1e-3 or array.max() > 1 + 1e-3:
-            raise ValueError(f"{what}: a float image must be in [0, 1], got {array.min()} to {array.max()}")
+            raise _check.InputError(f"{op}: a float image must be in [0, 1], got {array.min()} to {array.max()}")
         array = np.rint(array.clip(0, 1) * 255).astype(np.uint8)
     return Image.fromarray(array).convert("RGB")
 

@@ -1,0 +1,51 @@
+"""Operations of detection as pure functions on tensors, with the names and meaning of `torchvision.ops`.
+
+Written from scratch on torch alone. Each module says where it differs from torchvision.
+"""
+
+from cvlab.ops.anchors import AnchorGenerator, grid_anchors
+from cvlab.ops.boxes import box_area, box_convert, clip_boxes_to_image, masks_to_boxes, remove_small_boxes
+from cvlab.ops.iou import box_iou, complete_box_iou, distance_box_iou, generalized_box_iou
+from cvlab.ops.matching import (
+    DetectionTargets,
+    MatchStep,
+    decode_boxes,
+    detection_targets,
+    encode_boxes,
+    match_argmax,
+    match_bipartite,
+    match_bipartite_reference,
+    match_bipartite_steps,
+    pad_targets,
+)
+from cvlab.ops.nms import batched_nms, nms, nms_reference, soft_nms
+from cvlab.ops.onnx import onnx_translations
+
+__all__ = [
+    "AnchorGenerator",
+    "DetectionTargets",
+    "MatchStep",
+    "batched_nms",
+    "box_area",
+    "box_convert",
+    "box_iou",
+    "clip_boxes_to_image",
+    "complete_box_iou",
+    "decode_boxes",
+    "detection_targets",
+    "distance_box_iou",
+    "encode_boxes",
+    "generalized_box_iou",
+    "grid_anchors",
+    "masks_to_boxes",
+    "match_argmax",
+    "match_bipartite",
+    "match_bipartite_reference",
+    "match_bipartite_steps",
+    "nms",
+    "nms_reference",
+    "onnx_translations",
+    "pad_targets",
+    "remove_small_boxes",
+    "soft_nms",
+]

@@ -48,7 +48,7 @@ def box_convert(boxes: Tensor, in_fmt: str, out_fmt: str) -> Tensor:
         >>> box_convert(torch.tensor([[10.0, 20.0, 30.0, 60.0]]), "xyxy", "cxcywh")
         tensor([[20., 40., 20., 40.]])
     """
-    if not torch.jit.is_scripting():
+    if not _check.scripting():
         _check_convert(boxes, in_fmt, out_fmt)
     if in_fmt == out_fmt:
         return boxes.clone()
@@ -100,7 +100,7 @@ def box_area(boxes: Tensor, fmt: str = "xyxy") -> Tensor:
         >>> box_area(torch.tensor([[10.0, 20.0, 30.0, 60.0]]))
         tensor([800.])
     """
-    if not torch.jit.is_scripting():
+    if not _check.scripting():
         _check.choice("box_area", "fmt", fmt, _UPRIGHT)
         _check.boxes("box_area", "boxes", boxes, fmt)
     boxes = upcast(boxes)
@@ -126,7 +126,7 @@ def clip_boxes_to_image(boxes: Tensor, size: tuple[int, int]) -> Tensor:
         >>> clip_boxes_to_image(torch.tensor([[-5.0, 10.0, 50.0, 40.0]]), (30, 40))
         tensor([[ 0., 10., 40., 30.]])
     """
-    if not torch.jit.is_scripting():
+    if not _check.scripting():
         _check.boxes("clip_boxes_to_image", "boxes", boxes)
     height, width = size
     x = boxes[..., 0::2].clamp(min=0, max=width)
@@ -151,7 +151,7 @@ def remove_small_boxes(boxes: Tensor, min_size: float) -> Tensor:
         >>> remove_small_boxes(torch.tensor([[0.0, 0.0, 9.0, 9.0], [0.0, 0.0, 9.0, 1.0]]), 2.0)
         tensor([0])
     """
-    if not torch.jit.is_scripting():
+    if not _check.scripting():
         _check.boxes("remove_small_boxes", "boxes", boxes)
     sides = boxes[..., 2:] - boxes[..., :2]
     return torch.where((sides >= min_size).all(dim=-1))[0]
@@ -182,7 +182,7 @@ def masks_to_boxes(masks: Tensor, half_open: bool = False) -> Tensor:
     """
     if masks.numel() == 0:
         return torch.zeros((0 if masks.dim() == 0 else masks.shape[0], 4), device=masks.device)
-    if not torch.jit.is_scripting():
+    if not _check.scripting():
         _check.tensor("masks_to_boxes", "masks", masks)
         _check.shape("masks_to_boxes", "masks", masks, ("N", "H", "W"))
     columns, rows = masks.bool().any(1), masks.bool().any(2)  # (N, W), (N, H)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cvlab import _check
-from cvlab.ops.boxes import _COORDS, _UPRIGHT, box_area, box_convert, to_xyxy, upcast
+from cvlab.ops.boxes import _COORDS, _UPRIGHT, box_convert, to_xyxy, upcast
 from cvlab.ops.rotated import rotated_iou
 
 _BLOCK = 1 << 14  # pairs computed at a time: what they need stays in the cache
@@ -47,20 +47,21 @@ def box_iou(boxes1: Tensor, boxes2: Tensor, fmt: str = "xyxy") -> Tensor:
         Two boxes without area have IoU 0; torchvision gives NaN.
 
     Example:
-        >>> box_iou(torch.tensor([[0.0, 0.0, 10.0, 10.0]]), torch.tensor([[0.0, 0.0, 10.0, 5.0], [5.0, 0.0, 15.0, 10.0]]))
+        >>> boxes = torch.tensor([[0.0, 0.0, 10.0, 5.0], [5.0, 0.0, 15.0, 10.0]])
+        >>> box_iou(torch.tensor([[0.0, 0.0, 10.0, 10.0]]), boxes)  # 50 / 100 and 50 / 150
         tensor([[0.5000, 0.3333]])
 
     References:
         Jaccard, P. (1912). The distribution of the flora in the alpine zone.
     """
-    if not torch.jit.is_scripting():
+    if not _check.scripting():
         _check_pair("box_iou", boxes1, boxes2, fmt)
     if "r" in fmt or fmt == "xyxyxyxy":
         if fmt != "cxcywhr":
             boxes1, boxes2 = box_convert(boxes1, fmt, "cxcywhr"), box_convert(boxes2, fmt, "cxcywhr")
         return rotated_iou(boxes1, boxes2)
     boxes1, boxes2 = to_xyxy(boxes1, fmt), to_xyxy(boxes2, fmt)
-    if not torch.jit.is_scripting() and _can_run_in_blocks(boxes1, boxes2):
+    if not _check.scripting() and _can_run_in_blocks(boxes1, boxes2):
         return _box_iou_blocks(boxes1, boxes2)
     inter, union = _intersection_union(boxes1, boxes2)
     return _divide(inter, union)
@@ -139,7 +140,7 @@ def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     References:
         Rezatofighi et al. (2019). Generalized intersection over union. Algorithm 1.
     """
-    if not torch.jit.is_scripting():
+    if not _check.scripting():
         _check_pair("generalized_box_iou", boxes1, boxes2)
     inter, union = _intersection_union(boxes1, boxes2)
     w, h = _hull(boxes1, boxes2)
@@ -167,7 +168,7 @@ def distance_box_iou(boxes1: Tensor, boxes2: Tensor, eps: float = 1e-7) -> Tenso
     References:
         Zheng et al. (2020). Distance-IoU loss. Equation 7.
     """
-    if not torch.jit.is_scripting():
+    if not _check.scripting():
         _check_pair("distance_box_iou", boxes1, boxes2)
     inter, union = _intersection_union(boxes1, boxes2)
     return _divide(inter, union) - _distance(boxes1, boxes2, eps)
@@ -197,12 +198,12 @@ def complete_box_iou(boxes1: Tensor, boxes2: Tensor, eps: float = 1e-7) -> Tenso
 
     Example:
         >>> complete_box_iou(torch.tensor([[0.0, 0.0, 2.0, 1.0]]), torch.tensor([[0.0, 0.0, 1.0, 2.0]]))
-        tensor([[0.2964]])
+        tensor([[0.2371]])
 
     References:
         Zheng et al. (2020). Distance-IoU loss. Equations 8 to 11.
     """
-    if not torch.jit.is_scripting():
+    if not _check.scripting():
         _check_pair("complete_box_iou", boxes1, boxes2)
     inter, union = _intersection_union(boxes1, boxes2)
     iou = _divide(inter, union)

@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 
 from cvlab.data import photos
-from cvlab.data.still_life.fruits import texture_shift
-from cvlab.data.still_life.noise import at, colour, look, mix, pool, step, upsample, wave
+from cvlab.data.still_life.noise import at, clamp, colour, look, mix, pool, step, upsample, wave
+from cvlab.data.still_life.parts import texture_shift
 from cvlab.data.still_life.rng import Random
 from cvlab.data.still_life.surface import Light
 
@@ -21,13 +21,15 @@ Ground = tuple[np.ndarray, np.ndarray, str]
 
 # Photographs serve one split only, so that a model is never tested on a background it was trained on.
 PHOTOS = {
-    "train": ("coffee", "chelsea", "motorcycle", "china", "brick"),
+    "train": ("coffee", "chelsea", "china", "camera", "brick"),
     "val": ("astronaut", "grass"),
     "test": ("flower", "rocket", "gravel"),
 }
 
 
-def axes(height: int, width: int, angle: tuple[float, float], shift: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+def axes(
+    height: int, width: int, angle: tuple[float, float], shift: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
     """Return coordinates (u, v) turned by the angle whose (cosine, sine) is given, in units of the short side."""
     unit = 1 / min(height, width)
     x = ((np.arange(width) - width / 2) * unit).astype(np.float32)
@@ -48,8 +50,12 @@ def heading(random: Random) -> tuple[float, float]:
 
 
 WOODS = (  # dark grain, light grain, name
-    ("#2a170d", "#553220", "dark wood"), ("#5c3a20", "#94673c", "walnut wood"), ("#8a6238", "#c59a64", "oak"),
-    ("#a58b6a", "#d9c4a2", "pale wood"), ("#4c4840", "#8c877c", "grey wood"), ("#3a1c10", "#7c4024", "red wood"),
+    ("#2a170d", "#553220", "dark wood"),
+    ("#5c3a20", "#94673c", "walnut wood"),
+    ("#8a6238", "#c59a64", "oak"),
+    ("#a58b6a", "#d9c4a2", "pale wood"),
+    ("#4c4840", "#8c877c", "grey wood"),
+    ("#3a1c10", "#7c4024", "red wood"),
 )
 
 
@@ -68,18 +74,23 @@ def wood(random: Random, height: int, width: int, light: Light, split: str) -> G
     grain = look("fibre", at(u * f32(0.5), v * f32(1.5) + own, 150, shift))
     fine = look("fibre", at(u, v * f32(3) + own, 190, shift))
     rings = wave((v * f32(0.7) + own) * f32(7) + bend * f32(0.55))
-    t = np.clip(f32(0.45) + rings * f32(0.14) + grain * f32(0.17) + fine * f32(0.07) + (own - f32(0.5)) * f32(0.35), 0, 1)
+    t = clamp(f32(0.45) + rings * f32(0.14) + grain * f32(0.17) + fine * f32(0.07) + (own - f32(0.5)) * f32(0.35))
     albedo = mix(colour(dark), colour(pale), t)
     gap = step(joint, 0.5 - 0.004 / board - 0.6 / min(height, width) / board, 0.5)
     albedo = albedo * (1 - gap * f32(0.8))
-    pores = np.clip(fine - f32(1.1), 0, 1)
+    pores = clamp(fine - f32(1.1))
     return albedo * (1 - pores * f32(0.35)), 1 + grain * f32(0.05) - gap * f32(0.3), f"on {name}"
 
 
 CLOTHS = (  # threads, stripe, name
-    ("#d9d0bd", "#7c2c24", "a linen cloth"), ("#cfc9bc", "#34506e", "a linen cloth"), ("#33475c", "#c8c0ac", "a blue cloth"),
-    ("#3c4a36", "#b8ae8c", "a green cloth"), ("#6e2a24", "#c9a46a", "a red cloth"), ("#2c2a2e", "#8a8272", "a black cloth"),
-    ("#a88a62", "#5c3c24", "a brown cloth"), ("#8c98a0", "#e0dcd0", "a grey cloth"),
+    ("#d9d0bd", "#7c2c24", "a linen cloth"),
+    ("#cfc9bc", "#34506e", "a linen cloth"),
+    ("#33475c", "#c8c0ac", "a blue cloth"),
+    ("#3c4a36", "#b8ae8c", "a green cloth"),
+    ("#6e2a24", "#c9a46a", "a red cloth"),
+    ("#2c2a2e", "#8a8272", "a black cloth"),
+    ("#a88a62", "#5c3c24", "a brown cloth"),
+    ("#8c98a0", "#e0dcd0", "a grey cloth"),
 )
 
 
@@ -93,10 +104,12 @@ def cloth(random: Random, height: int, width: int, light: Light, split: str) -> 
     h, w = max(height // 4, 8), max(width // 4, 8)
     u, v = axes(h, w, heading(random), (random.uniform(0, 3), random.uniform(0, 3)))
     cloud = look("smooth", at(u * f32(0.7), v * f32(0.7), 64, shift))
-    warp = (v * f32(random.uniform(0.9, 2.2)) + cloud * f32(random.uniform(0.1, 0.3))) + u * f32(random.uniform(-0.4, 0.4))
+    warp = (v * f32(random.uniform(0.9, 2.2)) + cloud * f32(random.uniform(0.1, 0.3))) + u * f32(
+        random.uniform(-0.4, 0.4)
+    )
     crest = wave(warp)
     fold = crest * np.abs(crest) * f32(0.5) + crest * f32(0.3) + cloud * f32(0.5)
-    fold = upsample(pool(upsample(fold, h, w), 2), height, width) * f32(random.uniform(0.025, 0.06) * min(height, width))
+    fold = upsample(pool(upsample(fold, h, w), 2), height, width) * f32(random.uniform(0.045, 0.1) * min(height, width))
     relief = np.ones((height, width), np.float32)
     relief[:, 1:-1] -= (fold[:, 2:] - fold[:, :-2]) * f32(lx / lz * 0.5)
     relief[1:-1] -= (fold[2:] - fold[:-2]) * f32(ly / lz * 0.5)
@@ -108,11 +121,11 @@ def cloth(random: Random, height: int, width: int, light: Light, split: str) -> 
     count = f32(min(random.uniform(70, 110), min(height, width) * 0.36))
     warp_thread, weft_thread = wave(u * count), wave(v * count)
     slub = look("fibre", at(u * f32(0.5), v, 220, shift)) + look("fibre", at(v * f32(0.5), u, 220, shift))
-    weave = warp_thread * weft_thread * f32(0.07) + slub * f32(0.045)
+    weave = warp_thread * weft_thread * f32(0.1) + slub * f32(0.055)
     albedo = colour(thread)[:, None, None] * (1 + weave)
     if random.chance(0.45):
         edge, gap = random.uniform(-0.35, 0.35), random.uniform(0.035, 0.06)
-        away = np.abs(v - v.mean(dtype=np.float64).astype(np.float32) - f32(edge))
+        away = np.abs(v - v[height // 2, width // 2] - f32(edge))
         bands = np.maximum(step(away, gap * 0.42, gap * 0.34), step(np.abs(away - f32(gap)), gap * 0.2, gap * 0.12))
         albedo = mix(albedo, colour(stripe)[:, None, None] * (1 + weave), bands * f32(0.85))
     return albedo, relief, f"on {name}"
@@ -120,35 +133,53 @@ def cloth(random: Random, height: int, width: int, light: Light, split: str) -> 
 
 def slate(random: Random, height: int, width: int, light: Light, split: str) -> Ground:
     """Dark split stone with a rough grain."""
-    dark, pale, name = random.choice((("#26282b", "#4a4d50", "slate"), ("#3c3a38", "#6c6864", "stone"), ("#6e675c", "#a59c8c", "sandstone")))
+    dark, pale, name = random.choice(
+        (("#26282b", "#4a4d50", "slate"), ("#3c3a38", "#6c6864", "stone"), ("#6e675c", "#a59c8c", "sandstone")),
+    )
     u, v = axes(height, width, heading(random), (random.uniform(0, 3), random.uniform(0, 3)))
     shift = texture_shift(random)
     cloud = look("smooth", at(u, v, 100, shift))
     index = at(u + cloud * f32(0.02), v * f32(1.3), 170, shift)
     grain = look("fine", index)
-    t = np.clip(f32(0.45) + cloud * f32(0.16) + grain * f32(0.1), 0, 1)
+    t = clamp(f32(0.45) + cloud * f32(0.2) + grain * f32(0.06))
     albedo = mix(colour(dark), colour(pale), t)
-    ridge = np.clip(1 - np.abs(look("smooth", at(u * f32(0.6), v, 90, (shift[1], shift[0])))) * f32(9), 0, 1)
-    return albedo, 1 + grain * f32(0.1) + cloud * f32(0.06) - ridge * f32(0.18), f"on {name}"
+    ridge = clamp(1 - np.abs(look("smooth", at(u * f32(0.6), v, 90, (shift[1], shift[0])))) * f32(9))
+    return albedo, 1 + grain * f32(0.05) + cloud * f32(0.05) - ridge * f32(0.2), f"on {name}"
 
 
 def marble(random: Random, height: int, width: int, light: Light, split: str) -> Ground:
     """Polished white or green stone with veins."""
-    body, vein, name = random.choice((("#e6e3dd", "#8a8884", "white marble"), ("#e2d8c8", "#a8825a", "cream marble"), ("#2a3a34", "#9cb0a2", "green marble")))
-    u, v = axes(height, width, heading(random), (random.uniform(0, 3), random.uniform(0, 3)))
-    shift = texture_shift(random)
-    a = look("smooth", at(u, v * f32(0.6), 70, shift))
-    b = look("smooth", at(u * f32(0.7) + a * f32(0.05), v * f32(0.7), 64, (shift[1], shift[0])))
-    thin = np.clip(1 - np.abs(b + f32(0.3) * a) * f32(11), 0, 1)
-    wide = np.clip(1 - np.abs(b - f32(0.25)) * f32(2.2), 0, 1)
+    body, vein, name = random.choice(
+        (
+            ("#e6e3dd", "#8a8884", "white marble"),
+            ("#e2d8c8", "#a8825a", "cream marble"),
+            ("#2a3a34", "#9cb0a2", "green marble"),
+        )
+    )
+    way, origin, shift = heading(random), (random.uniform(0, 3), random.uniform(0, 3)), texture_shift(random)
+    u, v = axes(
+        40 * height // min(height, width), 40 * width // min(height, width), way, origin
+    )  # small, then enlarged
+    a = look("smooth", at(u, v * f32(0.6), 40, shift))
+    b = look("smooth", at(u * f32(0.7) + a * f32(0.1), v * f32(0.7), 40, (shift[1], shift[0])))
+    a, b = upsample(np.stack([a, b]), height, width)
+    u, v = axes(height, width, way, origin)
+    wander = look("fine", at(u, v, 64, shift)) * f32(0.012)
+    thin = clamp(1 - np.abs(b + f32(0.3) * a + wander) * f32(13))
+    wide = clamp(1 - np.abs(b - f32(0.25)) * f32(2.2))
     grain = look("fine", at(u, v, 200, shift))
-    t = np.clip(thin * f32(0.5) + wide * wide * f32(0.3) + a * f32(0.06) + grain * f32(0.02) + f32(0.06), 0, 1)
+    t = clamp(thin * thin * f32(0.65) + wide * wide * f32(0.34) + a * f32(0.06) + grain * f32(0.02) + f32(0.06))
     return mix(colour(body), colour(vein), t), 1 + a * f32(0.01), f"on {name}"
 
 
 PLASTERS = (
-    ("#d8cfc0", "pale plaster"), ("#c2a48c", "pink plaster"), ("#9fb0ac", "green plaster"), ("#b9a27c", "yellow plaster"),
-    ("#7d8a99", "blue plaster"), ("#5c544e", "brown plaster"), ("#b0887c", "rose plaster"),
+    ("#d8cfc0", "pale plaster"),
+    ("#c2a48c", "pink plaster"),
+    ("#9fb0ac", "green plaster"),
+    ("#b9a27c", "yellow plaster"),
+    ("#7d8a99", "blue plaster"),
+    ("#5c544e", "brown plaster"),
+    ("#b0887c", "rose plaster"),
 )
 
 
@@ -162,13 +193,13 @@ def plaster(random: Random, height: int, width: int, light: Light, split: str) -
     grain = look("fine", at(u, v, 180, shift))
     albedo = colour(code)[:, None, None] * (1 + cloud * f32(0.09) + brush * f32(0.025))
     warm = colour("#a07850")[:, None, None] - albedo
-    albedo = albedo + warm * np.clip(cloud * f32(0.12) - f32(0.06), 0, 1)
+    albedo = albedo + warm * clamp(cloud * f32(0.12) - f32(0.06))
     return albedo, 1 + grain * f32(0.035) + brush * f32(0.035), f"on {name}"
 
 
 @lru_cache(maxsize=12)
 def _blurred(name: str) -> np.ndarray:
-    """Return a photograph in linear light at a short side of about 100 pixels, (3, h, w) float32: it is out of focus."""
+    """Return a photograph in linear light at a short side of about 100 pixels, (3, h, w): out of focus."""
     image = photos.load(name).numpy()
     small = pool(image, max(1, min(image.shape[1:]) // 100))
     return (np.round(small * 255) / 255).astype(np.float32) ** 2  # close to linear light, and exactly rounded

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from cvlab.data.still_life.noise import TILE, pool, tile, upsample
+from cvlab.data.still_life.noise import TILE, clamp, pool, tile, upsample
 from cvlab.data.still_life.rng import Random
 from cvlab.data.still_life.surface import Light
 
@@ -21,34 +21,38 @@ MOODS = (  # lamp, sky and bounced colour, each linear; a window, an evening, a 
 
 
 def draw_light(random: Random) -> Light:
-    """Draw a lamp: anywhere round the table, 30 to 55 degrees high, larger or smaller."""
+    """Draw a lamp: anywhere round the table, 37 to 58 degrees high, larger or smaller."""
     while True:
         x, y = random.uniform(-1, 1), random.uniform(-1, 1)
         norm = (x * x + y * y) ** 0.5
         if 0.2 < norm < 1:
             break
-    high = random.uniform(0.55, 1.3)  # height over distance
+    high = random.uniform(0.75, 1.6)  # height over distance
     length = (1 + high * high) ** 0.5
     key, sky, ground = random.choice(MOODS)
     direction = (x / norm / length, y / norm / length, high / length)
     colours = [np.array(c, np.float32) for c in (key, sky, ground)]
-    return Light(direction, *colours, spread=random.uniform(0.16, 0.42))
+    return Light(direction, *colours, spread=random.uniform(0.25, 0.6))
 
 
-def _bilinear(a: np.ndarray, factor: int, height: int, width: int) -> np.ndarray:
-    """Enlarge (..., h, w) by a whole factor by straight lines between pixel centres, and crop."""
-    for axis in (-2, -1):
-        a = np.moveaxis(a, axis, -1)
-        padded = np.concatenate([a[..., :1], a, a[..., -1:]], axis=-1)
-        out = np.empty((*a.shape, factor), np.float32)
-        for k in range(factor):
-            t = (k + 0.5) / factor - 0.5
-            low = padded[..., :-2] if t < 0 else padded[..., 1:-1]
-            high = padded[..., 1:-1] if t < 0 else padded[..., 2:]
-            t = f32(t + 1 if t < 0 else t)
-            out[..., k] = low + (high - low) * t
-        a = np.moveaxis(out.reshape(*a.shape[:-1], -1), -1, axis)
-    return a[..., :height, :width]
+def _double(a: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Enlarge (h, w) to twice its size by straight lines between pixel centres, and crop to (height, width)."""
+    near, far = f32(0.75), f32(0.25)
+    rows = np.empty((2 * a.shape[0], a.shape[1]), np.float32)
+    rows[::2] = rows[1::2] = a * near
+    a = a * far
+    rows[2::2] += a[:-1]
+    rows[1:-1:2] += a[1:]
+    rows[0] += a[0]
+    rows[-1] += a[-1]
+    out = np.empty((rows.shape[0], 2 * rows.shape[1]), np.float32)
+    out[:, ::2] = out[:, 1::2] = rows * near
+    rows = rows * far
+    out[:, 2::2] += rows[:, :-1]
+    out[:, 1:-1:2] += rows[:, 1:]
+    out[:, 0] += rows[:, 0]
+    out[:, -1] += rows[:, -1]
+    return out[:height, :width]
 
 
 def _padded(a: np.ndarray, factor: int) -> np.ndarray:
@@ -76,7 +80,8 @@ def lamp_visibility(high: np.ndarray, light: Light) -> np.ndarray:
     rise = lz / flat
     reach = int(float(high.max()) / (rise - min(0.5 * light.spread, 0.3 * rise))) + 2
     h, w = high.shape
-    padded = np.pad(high, reach)
+    padded = np.zeros((h + 2 * reach, w + 2 * reach), np.float32)
+    padded[reach : reach + h, reach : reach + w] = high
     hidden = np.zeros_like(high)
     s = 1.2
     while s < reach:
@@ -85,65 +90,68 @@ def lamp_visibility(high: np.ndarray, light: Light) -> np.ndarray:
         there = padded[reach + dy : reach + dy + h, reach + dx : reach + dx + w]
         soft = light.spread * far * (1 + rise * rise) ** 0.5 * 0.8 + 0.7
         np.maximum(hidden, (there - high) * f32(1 / soft) + f32(0.5 - far * rise / soft), out=hidden)
-        s = s * 1.13 + 0.55
+        s = s * 1.08 + 0.5
     seen = 1 - np.minimum(hidden, 1)
-    return seen * seen * (3 - 2 * seen)
+    seen = seen * seen * (3 - 2 * seen)
+    for _ in range(2):  # smooth away the steps of the walk
+        seen[1:-1] = (seen[:-2] + seen[2:]) * f32(0.25) + seen[1:-1] * f32(0.5)
+        seen[:, 1:-1] = (seen[:, :-2] + seen[:, 2:]) * f32(0.25) + seen[:, 1:-1] * f32(0.5)
+    return seen
 
 
-def expose(layers: np.ndarray, light: Light, random: Random, vignette: float) -> np.ndarray:
+def expose(layers: np.ndarray, light: Light, random: Random) -> np.ndarray:
     """Put the layers together and take the photograph.
 
     Args:
         layers: (7, h, w): colour by the lamp (3), colour by the room (3), height in pixels (1).
         light: the lamp and the room.
         random: where exposure, grain and vignette are drawn from.
-        vignette: how dark the corners become, 0 to 1.
 
     Returns:
         uint8 (3, h, w).
     """
     height, width = layers.shape[1:]
-    factor = 2 if min(height, width) <= 320 else 3
-    high = pool(_padded(layers[6], factor), factor) * f32(1 / factor)
-    seen = _bilinear(lamp_visibility(high, light), factor, height, width)
+    high = pool(_padded(layers[6], 2), 2) * f32(0.5)  # shadows are soft: half the resolution will do
+    seen = _double(lamp_visibility(high, light), height, width)
 
     # Near tall things the sky is hidden (ambient occlusion), and their colour is thrown back on their neighbours.
-    block = max(2, min(height, width) // 24)
+    block = 2 ** max(1, (min(height, width) // 24).bit_length() - 1)
     coarse = pool(_padded(layers, block), block)
-    around = upsample(coarse[6], height, width)
-    shut = np.clip((around - layers[6]) * f32(2.3 / min(height, width) * 4), 0, f32(0.62))
+    whole = (block * coarse.shape[1], block * coarse.shape[2])
+    around = upsample(coarse[6], *whole)[:height, :width]
+    shut = clamp((around - layers[6]) * f32(2.3 / min(height, width) * 4), 0, 0.62)
     stand = np.minimum(coarse[6] * f32(9 / min(height, width)), 1)
-    thrown = upsample(coarse[:3] * stand, height, width) * f32(0.22)
+    thrown = upsample(coarse[:3] * stand, *whole)[:, :height, :width] * f32(0.17)
     out = layers[:3] * seen
     out += layers[3:6] * ((1 - shut) * (f32(0.55) + f32(0.45) * seen))
     out += layers[3:6] * thrown * (shut * 2)
 
     level = f32(random.uniform(0.85, 1.2))
-    out *= _vignette(height, width, round(vignette, 2)) * level
+    out *= _vignette(height, width) * level
     np.sqrt(np.maximum(out, 0, out=out), out=out)  # photon noise is even in square roots of brightness
     grain = f32(random.uniform(0.0, 0.016))
-    noise = tile("white")
-    rows = (np.arange(height) + random.integer(0, TILE)) & (TILE - 1)
     for c in range(3):
+        rows = (np.arange(height) + random.integer(0, TILE)) & (TILE - 1)
         columns = (np.arange(width) + random.integer(0, TILE)) & (TILE - 1)
-        out[c] += noise[rows[:, None], columns] * grain
-    index = np.clip(out * f32(1023 / 2.5), 0, 1023).astype(np.int16)
-    return _film()[index]
+        out[c] += tile("white").take(columns, 1).take(rows, 0) * grain
+    index = clamp(out * f32(1023 / 2.5), 0, 1023).astype(np.int32)
+    return _film().take(index)
 
 
 @lru_cache(maxsize=16)
-def _vignette(height: int, width: int, strength: float) -> np.ndarray:
+def _vignette(height: int, width: int) -> np.ndarray:
+    """Darken the corners, as lenses do."""
     y = (np.arange(height, dtype=np.float32)[:, None] + f32(0.5)) / height * 2 - 1
     x = (np.arange(width, dtype=np.float32) + f32(0.5)) / width * 2 - 1
     r2 = (x * x + y * y) * f32(0.5)
-    return 1 - f32(strength) * r2 * (f32(0.4) + f32(0.6) * r2)
+    return 1 - f32(0.45) * r2 * (f32(0.4) + f32(0.6) * r2)
 
 
 @lru_cache(maxsize=1)
 def _film() -> np.ndarray:
     """Tabulate the film: square root of linear light in [0, 2.5] to an 8-bit sRGB value, with a soft shoulder."""
-    x = (np.linspace(0, 2.5, 1024) ** 2) * 0.78
-    x = x * (1 + x / 6.0) / (1 + 0.62 * x)  # highlights roll off
+    x = (np.linspace(0, 2.5, 1024) ** 2) * 0.55
+    x = x * (1 + x / 9.0) / (1 + 0.5 * x)  # highlights roll off
     x = np.clip(x, 0, 1)
     srgb = np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
     contrast = srgb + 0.10 * (srgb - 0.5) * srgb * (1 - srgb) * 4

@@ -1,12 +1,13 @@
 """Smooth noise, small resamplers and colour mixing: plain arithmetic, so the same on every machine.
 
-Array code here and in the rest of the renderer uses only operations that IEEE 754 rounds exactly (sums, products, quotients,
-square roots, comparisons, look-ups). Sines and powers of arrays are left out on purpose: their last digit
+Array code here and in the rest of the renderer uses only operations that IEEE 754 rounds exactly: sums, products,
+quotients, square roots, comparisons, look-ups. Sines and powers of arrays are left out on purpose: their last digit
 differs between processors.
 """
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -40,18 +41,28 @@ def upsample(a: np.ndarray, height: int, width: int, periodic: bool = False) -> 
     Returns:
         float32 array (..., height, width).
     """
-    taps, weights = spline(a.shape[-2], height, periodic)
-    rows = sum(a[..., taps[k], :] * weights[k][:, None] for k in range(4))
     taps, weights = spline(a.shape[-1], width, periodic)
-    return sum(rows[..., taps[k]] * weights[k] for k in range(4))  # (..., height, width)
+    wide = a.take(taps[0], -1) * weights[0]
+    for k in (1, 2, 3):
+        wide += a.take(taps[k], -1) * weights[k]
+    taps, weights = spline(a.shape[-2], height, periodic)
+    out = wide.take(taps[0], -2) * weights[0][:, None]
+    for k in (1, 2, 3):
+        out += wide.take(taps[k], -2) * weights[k][:, None]
+    return out  # (..., height, width)
 
 
 def pool(a: np.ndarray, factor: int) -> np.ndarray:
     """Shrink the last two axes by the mean of factor x factor blocks; a ragged edge is dropped."""
     h, w = a.shape[-2] // factor, a.shape[-1] // factor
     a = a[..., : h * factor, : w * factor]
-    rows = sum(a[..., k::factor, :] for k in range(factor))
-    return sum(rows[..., k::factor] for k in range(factor)) * np.float32(1 / factor**2)
+    rows = a[..., ::factor, :].copy()
+    for k in range(1, factor):
+        rows += a[..., k::factor, :]
+    out = rows[..., ::factor].copy()
+    for k in range(1, factor):
+        out += rows[..., k::factor]
+    return out * np.float32(1 / factor**2)
 
 
 @lru_cache(maxsize=16)
@@ -74,9 +85,14 @@ def tile(name: str) -> np.ndarray:
     random = Random(20, sum(name.encode()))
     total = sum(np.float32(c) * upsample(random.array(a, b), TILE, TILE, periodic=True) for a, b, c in octaves)
     if name == "white":  # a sum of four uniforms: close to a normal distribution
-        total = random.array(TILE, TILE) + random.array(TILE, TILE) + random.array(TILE, TILE) + random.array(TILE, TILE)
-    total = total - total.astype(np.float64).mean()
-    return (total / np.sqrt((total * total).mean())).astype(np.float32)
+        total = (
+            random.array(TILE, TILE) + random.array(TILE, TILE) + random.array(TILE, TILE) + random.array(TILE, TILE)
+        )
+    total = total - np.float32(
+        math.fsum(total.ravel().tolist()) / TILE**2
+    )  # fsum is exact: no order of summing matters
+    spread = math.sqrt(math.fsum((total * total).ravel().tolist()) / TILE**2)
+    return np.ascontiguousarray(total * np.float32(1 / spread))
 
 
 def _spots(count: int, small: float, large: float) -> np.ndarray:
@@ -97,7 +113,8 @@ def _spots(count: int, small: float, large: float) -> np.ndarray:
 def slopes(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the derivatives (d/dx, d/dy) of a tile, for bumps."""
     t = tile(name)
-    return (np.roll(t, -1, 1) - np.roll(t, 1, 1)) / 2, (np.roll(t, -1, 0) - np.roll(t, 1, 0)) / 2
+    dx, dy = (np.roll(t, -1, axis) - np.roll(t, 1, axis) for axis in (1, 0))
+    return np.ascontiguousarray(dx / 2), np.ascontiguousarray(dy / 2)
 
 
 def at(u: np.ndarray, v: np.ndarray, scale: float, shift: tuple[int, int] = (0, 0)) -> np.ndarray:
@@ -117,7 +134,7 @@ def at(u: np.ndarray, v: np.ndarray, scale: float, shift: tuple[int, int] = (0, 
 
 def look(name: str, index: np.ndarray) -> np.ndarray:
     """Read a tile at flat indices from `at`."""
-    return tile(name).ravel()[index]
+    return tile(name).take(index)
 
 
 def wave(t: np.ndarray) -> np.ndarray:
@@ -137,9 +154,15 @@ def turn(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(a < 0, a + 4, a) * np.float32(0.25)
 
 
+def clamp(t: np.ndarray, low: float = 0.0, high: float = 1.0) -> np.ndarray:
+    """Limit values to [low, high]; on small arrays faster than numpy's own clip."""
+    out = np.maximum(t, np.float32(low))
+    return np.minimum(out, np.float32(high), out=out)
+
+
 def step(t: np.ndarray, low: float, high: float) -> np.ndarray:
     """A soft step: 0 below low, 1 above high, a smooth cubic between (low > high gives a falling one)."""
-    t = np.clip((t - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
+    t = clamp((t - np.float32(low)) * np.float32(1 / (high - low)))
     return t * t * (3 - 2 * t)
 
 
@@ -147,7 +170,9 @@ def mix(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Blend colours: a where t = 0, b where t = 1; colours (3,) or (3, h, w), t (h, w)."""
     a = a[:, None, None] if a.ndim == 1 else a
     b = b[:, None, None] if b.ndim == 1 else b
-    return a + (b - a) * t
+    out = (b - a) * t
+    out += a
+    return out
 
 
 @lru_cache(maxsize=512)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cvlab.data.still_life.fruits import leaf, texture_shift
-from cvlab.data.still_life.noise import at, colour, look, mix, slopes, step, turn, wave
+from cvlab.data.still_life.noise import at, clamp, colour, look, mix, slopes, step, turn, wave
+from cvlab.data.still_life.parts import leaf, texture_shift, wrapped
 from cvlab.data.still_life.rng import Random
 from cvlab.data.still_life.surface import Part, Surface, ball, capsule, disc, revolve
 
@@ -14,7 +14,7 @@ f32 = np.float32
 
 def plate(random: Random) -> list[Part]:
     """A glazed plate with a raised rim."""
-    glaze = random.choice(("#e9e4d8", "#d6dbd6", "#8fa3a8", "#39424c", "#c9b49a", "#f0ece2", "#5c6f63"))
+    glaze = random.choice(("#cfc8b8", "#b9c0bb", "#7c9096", "#39424c", "#b59c80", "#d4cdbf", "#4f6257", "#8c4a38"))
     line = random.choice(("#8a5a34", "#3c5a78", "#b08a50", glaze))
 
     def paint(x: np.ndarray, y: np.ndarray, pixel: float) -> Surface:
@@ -22,7 +22,7 @@ def plate(random: Random) -> list[Part]:
         field, slope = disc(q, (2 * x, 2 * y), 0.11, 6)
         r = np.sqrt(q) + f32(1e-3)
         grain = look("smooth", at(x, y, 40))
-        albedo = mix(colour(glaze), colour("#fff8ea"), np.clip(f32(0.12) + grain * f32(0.05), 0, 1))
+        albedo = mix(colour(glaze), colour("#fff8ea"), clamp(f32(0.12) + grain * f32(0.05)))
         albedo = mix(albedo, colour(line), step(np.abs(r - f32(0.93)), 0.03, 0.012) * f32(0.75))
         albedo = mix(albedo, colour("#9c7a4c"), step(np.abs(r - f32(0.985)), 0.03, 0.0) * f32(0.5))
         well = step(np.abs(r - f32(0.66)), 0.075, 0.0)
@@ -35,7 +35,7 @@ def plate(random: Random) -> list[Part]:
 def cup(random: Random) -> list[Part]:
     """A cup of coffee or tea from above, with its handle."""
     glaze = random.choice(("#ece6da", "#3f5568", "#7c8f80", "#b5553c", "#2c2c30", "#d8c4a4"))
-    drink = random.choice(("#2a1408", "#1c0d06", "#7a4a22", "#8a4414"))
+    drink = random.choice(("#38190a", "#2a1208", "#5e2e12", "#6e2c08"))
     way = random.uniform(-0.4, 0.4)
 
     def wall(x: np.ndarray, y: np.ndarray, pixel: float) -> Surface:
@@ -45,10 +45,10 @@ def cup(random: Random) -> list[Part]:
         inside = step(r, 0.64, 0.615)
         tilt = (step(np.abs(r - f32(0.615)), 0.05, 0.0) * f32(-1.3)) / r
         crema = look("smooth", at(x, y, 70))
-        liquid = mix(colour(drink), colour("#b87a3c"), np.clip(step(r, 0.38, 0.6) * f32(0.5) + crema * f32(0.12), 0, 1))
+        liquid = mix(colour(drink), colour("#9a5c26"), clamp(step(r, 0.1, 0.62) * f32(0.6) + crema * f32(0.1)))
         albedo = mix(colour(glaze), liquid, inside)
         depth = step(r, 0.45, 0.62) * inside
-        return Surface(field, slope, albedo * (1 - f32(0.45) * depth), (x * tilt, y * tilt), 0.6, 7, 0.1, base=0.45)
+        return Surface(field, slope, albedo * (1 - f32(0.45) * depth), (x * tilt, y * tilt), 0.22, 7, 0.1, base=0.45)
 
     def handle(x: np.ndarray, y: np.ndarray, pixel: float) -> Surface:
         field, slope, _ = capsule(x, y, (0.0, -0.66), (way, -0.98), 0.11, 0.095)
@@ -57,15 +57,18 @@ def cup(random: Random) -> list[Part]:
     return [Part((min(0, way) - 0.15, -1.1, max(0, way) + 0.15, -0.5), handle), Part((-0.76, -0.76, 0.76, 0.76), wall)]
 
 
+CORK = ((-0.97, 0.0), (-0.95, 0.4), (-0.88, 0.47), (-0.75, 0.49), (0.75, 0.49), (0.88, 0.47), (0.95, 0.4), (0.97, 0.0))
+
+
 def cork(random: Random) -> list[Part]:
     """A wine cork on its side."""
     shift, stain = texture_shift(random), random.choice(("#5a1424", "#b08850"))
 
     def paint(x: np.ndarray, y: np.ndarray, pixel: float) -> Surface:
-        field, slope, _ = revolve(x, y, ((-0.97, 0.0), (-0.94, 0.4), (-0.86, 0.47), (0.0, 0.5), (0.86, 0.47), (0.94, 0.4), (0.97, 0.0)))
+        field, slope, _ = revolve(x, y, CORK)
         index = at(x, y, 80, shift)
         grain, cloud = look("fine", index), look("smooth", at(x, y, 60, shift))
-        albedo = mix(colour("#a87c4a"), colour("#d8b483"), np.clip(f32(0.5) + grain * f32(0.16) + cloud * f32(0.14), 0, 1))
+        albedo = mix(colour("#a87c4a"), colour("#d8b483"), clamp(f32(0.5) + grain * f32(0.16) + cloud * f32(0.14)))
         pits = look("spots", at(x, y, 96, shift))
         albedo = mix(albedo, colour("#5c3c1e"), step(pits, 0.15, 0.7) * f32(0.75))
         albedo = mix(albedo, colour(stain), step(y, 0.6, 0.95) * f32(0.6))
@@ -80,15 +83,15 @@ def walnut(random: Random) -> list[Part]:
 
     def paint(x: np.ndarray, y: np.ndarray, pixel: float) -> Surface:
         field, slope = ball(x, y, wide, 0.96)
-        u = x + look("smooth", at(x, y, 40, shift)) * f32(0.07)
-        index = at(u * f32(1.3), y * f32(0.6), 34, shift)
-        ridge = np.abs(look("smooth", index))
-        fold = np.clip(1 - ridge * f32(1.6), 0, 1)
-        seam = step(np.abs(u), 0.07, 0.01)
-        albedo = mix(colour("#b68a54"), colour("#5c3a1c"), np.clip(fold * f32(0.7) + seam * f32(0.4), 0, 1))
+        u = x + look("smooth", at(x, y, 60, shift)) * f32(0.03)
+        index = at(wrapped(x, field), wrapped(y, field), 150, shift)
+        brain = look("smooth", index)
+        fold = clamp(1 - np.abs(brain) * f32(2.2))
+        seam = step(np.abs(u), 0.08, 0.01)
+        albedo = mix(colour("#b08452"), colour("#54341a"), clamp(fold * f32(0.55) + seam * f32(0.5)))
         sx, sy = slopes("smooth")
-        k = f32(3.0) * np.sign(look("smooth", index))
-        bump = (sx.ravel()[index] * k - u * seam * 4, sy.ravel()[index] * k)
+        k = f32(-3.2) * np.sign(brain)
+        bump = (-sx.take(index) * k - u * seam * 5, -sy.take(index) * k)
         return Surface(field, slope, albedo, bump, 0.12, 4, 0.08, base=wide)
 
     return [Part((-0.96, -1.02, 0.96, 1.02), paint)]
@@ -96,21 +99,23 @@ def walnut(random: Random) -> list[Part]:
 
 def coin(random: Random) -> list[Part]:
     """An old coin with a raised rim and a worn relief."""
-    metal, light = random.choice((("#8a5a2c", "#c48a4a"), ("#8c8c86", "#c6c6be"), ("#9c7c34", "#d4b45c")))
+    metal, light = random.choice((("#6a4420", "#a87038"), ("#70706c", "#a8a8a2"), ("#7c6026", "#b4943c")))
     shift = texture_shift(random)
 
     def paint(x: np.ndarray, y: np.ndarray, pixel: float) -> Surface:
         q = x * x + y * y
         field, slope = disc(q, (2 * x, 2 * y), 0.12, 6)
         r = np.sqrt(q) + f32(1e-3)
-        index = at(x, y, 26, shift)
+        index = at(x, y, 60, shift)
         inner = step(r, 0.72, 0.6)
         sx, sy = slopes("smooth")
         relief = look("smooth", index)
-        albedo = mix(colour(metal), colour(light), np.clip(f32(0.5) + relief * f32(0.25) * inner, 0, 1))
+        albedo = mix(colour(metal), colour(light), clamp(f32(0.5) + relief * f32(0.25) * inner))
         tilt = step(np.abs(r - f32(0.82)), 0.06, 0.0) * f32(-0.9) / r
-        k = inner * f32(5.0)
-        return Surface(field, slope, albedo, (x * tilt + sx.ravel()[index] * k, y * tilt + sy.ravel()[index] * k), 0.7, 4, 0.0)
+        k = inner * f32(2.4)
+        return Surface(
+            field, slope, albedo, (x * tilt + sx.take(index) * k, y * tilt + sy.take(index) * k), 0.45, 4, 0.0
+        )
 
     return [Part((-1.03, -1.03, 1.03, 1.03), paint)]
 
@@ -121,23 +126,24 @@ def knife(random: Random) -> list[Part]:
 
     def blade(x: np.ndarray, y: np.ndarray, pixel: float) -> Surface:
         back = f32(0.13)
-        t = np.clip((y + f32(1.08)) * f32(1.25), 0, 1)
+        t = clamp((y + f32(1.08)) * f32(1.25))
         edge = f32(-0.15) + (1 - t) ** 2 * f32(0.28)
         mid, half = (back + edge) * f32(0.5), (back - edge) * f32(0.5)
         u = x - mid
         end = np.minimum(f32(0.25) - y, 0) * f32(0.5)
         field = (half * half - u * u) * f32(0.02) + np.where(y > 0.25, -np.abs(end), 0)
+        field = field - np.maximum(f32(-1.04) - y, 0)
         brush = look("fibre", at(y, x, 60, shift))
-        albedo = mix(colour("#8e959c"), colour("#c9ced2"), np.clip(f32(0.5) + brush * f32(0.12), 0, 1))
+        albedo = mix(colour("#5c636a"), colour("#8f969c"), clamp(f32(0.5) + brush * f32(0.12)))
         bevel = step(x, -0.02, -0.08) * f32(-0.5) + f32(0.12) + brush * f32(0.02)
         flat = f32(0.04)
         bump = (bevel, y * f32(0.12))
-        return Surface(field, (u * -flat, u * 0 + 1e-4), albedo, bump, 0.9, 4, 0.0, base=0.05)
+        return Surface(field, (u * -flat, u * 0 + 1e-4), albedo, bump, 0.6, 4, 0.0, base=0.05)
 
     def handle(x: np.ndarray, y: np.ndarray, pixel: float) -> Surface:
         field, slope, s = capsule(x, y, (0.0, 0.3), (0.02, 0.95), 0.115, 0.13, 0.02)
         grain = look("fibre", at(y * f32(0.5), x, 120, shift))
-        albedo = mix(colour(wood), colour("#b98a58"), np.clip(f32(0.22) + grain * f32(0.16), 0, 1))
+        albedo = mix(colour(wood), colour("#b98a58"), clamp(f32(0.22) + grain * f32(0.16)))
         rivet = step(x * x + (wave(s * 1.5 + f32(0.05)) * f32(0.1)) ** 2, 0.003, 0.001)
         albedo = mix(albedo, colour("#c8c4b8"), rivet * step(np.abs(s - f32(0.5)), 0.45, 0.4))
         return Surface(field, slope, albedo, None, 0.3, 5, 0.05, base=0.08)
@@ -157,10 +163,10 @@ def cinnamon(random: Random) -> list[Part]:
         field = f32(0.0121) * (1 - end * end) - u * u
         side = np.where(x < 0, f32(2), f32(-2))
         slope = (u * side, end * end * y * f32(-0.19) / np.maximum(y * y, f32(0.01)))
-        bark = look("fibre", at(y * f32(0.5), x, 100, shift))
-        albedo = mix(colour("#6e3616"), colour("#b06a34"), np.clip(f32(0.5) + bark * f32(0.2), 0, 1))
-        albedo = albedo * (1 - f32(0.6) * step(np.abs(x), 0.03, 0.0))
-        return Surface(field, slope, albedo, (bark * f32(0.15), bark * 0), 0.1, 3, 0.1, base=0.11)
+        bark, grain = look("fibre", at(y * f32(0.5), x, 100, shift)), look("fine", at(x, y, 90, shift))
+        albedo = mix(colour("#4a220e"), colour("#8f5226"), clamp(f32(0.5) + bark * f32(0.24) + grain * f32(0.1)))
+        albedo = albedo * (1 - f32(0.75) * step(np.abs(x), 0.035, 0.0)) * (1 - f32(0.5) * step(np.abs(y), 0.9, 1.0))
+        return Surface(field, slope, albedo, (bark * f32(0.35), grain * f32(0.2)), 0.05, 3, 0.05, base=0.11)
 
     return [Part((-0.26, -1.06, 0.26, 1.06), paint)]
 
@@ -192,7 +198,7 @@ def berries(random: Random) -> list[Part]:
             px, py = x - f32(cx), y - f32(cy)
             field, slope = ball(px, py, r, r)
             cloud = look("smooth", at(x, y, 80))
-            albedo = mix(colour("#141c3c"), colour("#6f7fb4"), np.clip(f32(dust) + cloud * f32(0.15), 0, 1))
+            albedo = mix(colour("#141c3c"), colour("#6f7fb4"), clamp(f32(dust) + cloud * f32(0.15)))
             q = (px * px + py * py) * f32(1 / r**2)
             star = q * (f32(1.4) + wave(turn(px, py) * 5) * f32(0.6))
             albedo = albedo * (1 - f32(0.75) * step(star, 0.16, 0.06))

@@ -41,6 +41,10 @@ class Random:
         """Draw a float in [low, high)."""
         return low + (high - low) * ((self.word() >> 11) * 2.0**-53)
 
+    def level(self, low: float, high: float, steps: int = 4) -> float:
+        """Draw one of a few evenly spaced floats in [low, high], for what is worth keeping in a cache."""
+        return round(low + (high - low) * self.integer(0, steps) / (steps - 1), 6)
+
     def integer(self, low: int, high: int) -> int:
         """Draw an integer in [low, high), both ends as in `range`."""
         return low + (self.word() >> 11) * (high - low) // 2**53

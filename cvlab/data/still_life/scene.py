@@ -8,44 +8,41 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cvlab.data.still_life import citrus, fruits
-from cvlab.data.still_life.backgrounds import BACKGROUNDS, USUAL
+from cvlab.data.still_life import citrus, fruits, small_fruits
+from cvlab.data.still_life.backgrounds import BACKGROUNDS
 from cvlab.data.still_life.light import draw_light, expose
 from cvlab.data.still_life.props import PROPS
 from cvlab.data.still_life.rng import Random
-from cvlab.data.still_life.surface import Light, Part, shade
+from cvlab.data.still_life.surface import Fruit, Light, Part, shade
 
 VERSION = 1
 SPLITS = ("train", "val", "test")
 MIN_VISIBLE = 0.3  # of an object's whole area; nothing is laid so that less of a fruit is seen
-MAX_OBJECTS = 40
-
-Maker = Callable[[Random], list[Part]]
+MAX_FRUITS = 16
+MAX_DISTRACTORS = 8
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of fruit: how to make one, how large it is, and where its stem and tip are in its own frame."""
+    """A kind of fruit: how to make one, and half its length relative to an apple's radius."""
 
     name: str
     plural: str
-    make: Maker
-    size: float  # half its length, relative to an apple's radius
-    stem: tuple[float, float]
-    tip: tuple[float, float]
+    make: Callable[[Random], Fruit]
+    size: float
 
 
 _ALL = (
-    Kind("banana", "bananas", fruits.banana, 1.6, (0.0, -0.96), (0.0, 0.96)),
-    Kind("apple", "apples", fruits.apple, 1.0, (0.0, -0.55), (0.0, 0.9)),
-    Kind("pear", "pears", fruits.pear, 1.22, (0.0, -0.84), (0.0, 0.93)),
-    Kind("orange", "oranges", citrus.orange, 1.0, (0.0, -0.55), (0.0, 0.95)),
-    Kind("lemon", "lemons", citrus.lemon, 0.95, (0.0, -0.98), (0.0, 1.0)),
-    Kind("lime", "limes", citrus.lime, 0.78, (0.0, -0.98), (0.0, 1.0)),
-    Kind("plum", "plums", fruits.plum, 0.75, (0.0, -0.86), (0.0, 0.93)),
-    Kind("strawberry", "strawberries", fruits.strawberry, 0.72, (0.0, -0.78), (0.0, 0.94)),
-    Kind("peach", "peaches", fruits.peach, 0.95, (0.0, -0.78), (0.0, 0.94)),
-    Kind("kiwi", "kiwis", citrus.kiwi, 0.82, (0.0, -0.95), (0.0, 0.95)),
+    Kind("banana", "bananas", fruits.banana, 1.6),
+    Kind("apple", "apples", fruits.apple, 1.0),
+    Kind("pear", "pears", fruits.pear, 1.22),
+    Kind("orange", "oranges", citrus.orange, 1.0),
+    Kind("lemon", "lemons", citrus.lemon, 0.95),
+    Kind("lime", "limes", citrus.lime, 0.78),
+    Kind("plum", "plums", small_fruits.plum, 0.75),
+    Kind("strawberry", "strawberries", small_fruits.strawberry, 0.72),
+    Kind("peach", "peaches", small_fruits.peach, 0.95),
+    Kind("kiwi", "kiwis", citrus.kiwi, 0.82),
 )
 _BY_NAME = {kind.name: kind for kind in _ALL}
 KINDS = tuple(_BY_NAME)
@@ -61,7 +58,7 @@ class Scene:
         kinds: each object's kind, in the order in which they were laid: later ones lie on top.
         visibility: float32 (N,): visible part of each object's whole area, what lies outside the picture included.
         keypoints: float32 (N, 3, 2): stem, tip and centre, xy in pixels.
-        keypoints_visible: bool (N, 3): inside the picture and not covered by another thing.
+        keypoints_visible: bool (N, 3): on the upper side, inside the picture and not covered by another thing.
         caption: one line that says what there is.
     """
 
@@ -98,7 +95,8 @@ class _Canvas:
             self.layers[c] = ground[c] * (lit * light.key[c])
             self.layers[3 + c] = ground[c] * light.sky[c]
         self.owner = np.zeros((self.height, self.width), np.int32)
-        self.areas: dict[int, int] = {}
+        self.areas: dict[int, int] = {}  # whole area of each labeled object, in pixels
+        self.seen: dict[int, int] = {}  # and what is visible of it
 
     def window(self, part: Part, at: _Placed) -> tuple[int, int, int, int]:
         """Return the pixel window (x0, y0, x1, y1) of a part, not cut at the picture's edge."""
@@ -165,15 +163,17 @@ class _Canvas:
         mask, owner = mask[inner], self.owner[outer]
         if at.identity > 0 and mask.sum() < (MIN_VISIBLE + 0.25) * whole:
             return False
-        below = np.bincount(np.maximum(owner[mask], 0), minlength=1)
-        for identity in np.flatnonzero(below[1:]) + 1:
-            seen = int((self.owner == identity).sum()) - int(below[identity])
-            if seen < (MIN_VISIBLE + 0.1) * self.areas[int(identity)]:
+        below = np.bincount(owner[mask] + 1)[2:]  # how many pixels of objects 1, 2, ... it would hide
+        for identity, hides in enumerate(below.tolist(), 1):
+            if hides and self.seen[identity] - hides < (MIN_VISIBLE + 0.1) * self.areas[identity]:
                 return False
         under = self.layers[6][outer][mask]
         self.paint(drawn, lift=float(under.max()) * 0.45 if len(under) else 0.0)
         owner[mask] = at.identity
-        self.areas[at.identity] = whole
+        for identity, hides in enumerate(below.tolist(), 1):
+            self.seen[identity] = self.seen[identity] - hides
+        if at.identity > 0:
+            self.areas[at.identity], self.seen[at.identity] = whole, int(mask.sum())
         return True
 
 
@@ -185,13 +185,20 @@ def _direction(random: Random) -> tuple[float, float]:
             return c / norm, s / norm
 
 
-def _spot(random: Random, half: float, size: tuple[int, int], placed: list[_Placed], close: float) -> tuple[float, float]:
-    """Find a place for a disc: of several tries the first far enough from the others, else the farthest."""
+def _spot(
+    random: Random, half: float, size: tuple[int, int], placed: list[_Placed], close: float, gather: float
+) -> tuple[float, float]:
+    """Find a place for a disc: of several tries the first far enough from the others, else the farthest.
+
+    `close` is the least distance of two centres over the sum of their half sizes; `gather` from 0 to 1 draws things
+    towards the middle of the picture.
+    """
     height, width = size
     margin = min(0.72 * half, 0.4 * min(size))
     best, most = (width / 2, height / 2), -1e9
     for _ in range(14):
-        x, y = random.uniform(margin, width - margin), random.uniform(margin, height - margin)
+        across, down = (random.uniform() * (1 - gather / 2) + random.uniform() * gather / 2 for _ in range(2))
+        x, y = margin + across * (width - 2 * margin), margin + down * (height - 2 * margin)
         free = min((((x - o.x) ** 2 + (y - o.y) ** 2) ** 0.5 - close * (half + o.half) for o in placed), default=1.0)
         if free > most:
             best, most = (x, y), free
@@ -214,8 +221,14 @@ def _words(counts: Counter[str], kinds: Sequence[str], where: str) -> str:
 
 
 def render(
-    random: Random, size: tuple[int, int], split: str, kinds: Sequence[str], count: tuple[int, int],
-    distractors: tuple[int, int], backgrounds: Sequence[str], scale: tuple[float, float], vignette: float,
+    random: Random,
+    size: tuple[int, int],
+    split: str,
+    kinds: Sequence[str],
+    count: tuple[int, int],
+    distractors: tuple[int, int],
+    backgrounds: Sequence[str],
+    scale: tuple[float, float],
 ) -> Scene:
     """Render one scene; `StillLife` documents and checks the arguments."""
     short = min(size)
@@ -224,18 +237,21 @@ def render(
     canvas = _Canvas(ground, relief, light)
     fruit = [random.choice(kinds) for _ in range(random.integer(count[0], count[1] + 1))]
     unlabeled = random.integer(distractors[0], distractors[1] + 1)
-    base = random.uniform(*scale)
+    base, close, gather = random.uniform(*scale), random.uniform(0.42, 0.8), random.uniform()
     placed: list[_Placed] = []
 
     things = [random.choice(tuple(PROPS)) for _ in range(unlabeled)]
     things.sort(key=list(PROPS).index, reverse=True)  # plates below, cups and knives next, small things above
     order: list[tuple[str, bool]] = [(name, False) for name in things if name in ("plate", "cup", "knife")][:2]
-    rest = [(name, True) for name in fruit] + [(name, False) for name in things if name not in ("plate", "cup", "knife")]
+    rest = [(name, True) for name in fruit] + [
+        (name, False) for name in things if name not in ("plate", "cup", "knife")
+    ]
     for k in range(len(rest) - 1, 0, -1):
         j = random.integer(0, k + 1)
         rest[k], rest[j] = rest[j], rest[k]
 
     laid: list[str] = []
+    individuals: list[tuple[_Placed, Fruit]] = []
     for name, labeled in order + rest:
         shrink = 1.0
         for _ in range(12):
@@ -244,33 +260,37 @@ def render(
             else:
                 half = short * random.uniform(*PROPS[name][1:]) * shrink
             flat = name == "plate"
-            x, y = _spot(random, half, size, [] if flat else placed, 0.74)
+            x, y = _spot(random, half, size, [] if flat else placed, close, gather)
             at = _Placed(x, y, half, _direction(random), len(laid) + 1 if labeled else -1)
-            parts = _BY_NAME[name].make(random) if labeled else PROPS[name][0](random)
-            if canvas.lay(parts, at):
+            made = _BY_NAME[name].make(random) if labeled else Fruit(PROPS[name][0](random), (0, 0), (0, 0))
+            if canvas.lay(made.parts, at):
                 if not flat:
                     placed.append(at)
                 if labeled:
                     laid.append(name)
+                    individuals.append((at, made))
                 break
             shrink *= 0.94
-    image = expose(canvas.layers, light, random, vignette)
-    return _truth(image, canvas, [p for p in placed if p.identity > 0], laid, _words(Counter(laid), kinds, where))
+    image = expose(canvas.layers, light, random)
+    return _truth(image, canvas, individuals, laid, _words(Counter(laid), kinds, where))
 
 
-def _truth(image: np.ndarray, canvas: _Canvas, placed: list[_Placed], kinds: list[str], caption: str) -> Scene:
+def _truth(
+    image: np.ndarray, canvas: _Canvas, individuals: list[tuple[_Placed, Fruit]], kinds: list[str], caption: str
+) -> Scene:
     n = len(kinds)
     owner = canvas.owner
-    seen = np.bincount(np.maximum(owner, 0).ravel(), minlength=n + 1)[1 : n + 1]
     areas = np.array([canvas.areas[k + 1] for k in range(n)], np.float32)
+    seen = np.array([canvas.seen[k + 1] for k in range(n)], np.float32)
     points = np.zeros((n, 3, 2), np.float32)
-    for k, (at, name) in enumerate(zip(placed, kinds, strict=True)):
+    upper = np.ones((n, 3), bool)
+    for k, (at, fruit) in enumerate(individuals):
         c, s = at.turn
-        for j, (x, y) in enumerate((_BY_NAME[name].stem, _BY_NAME[name].tip, (0.0, 0.0))):
+        upper[k, :2] = fruit.seen
+        for j, (x, y) in enumerate((fruit.stem, fruit.tip, fruit.centre)):
             points[k, j] = at.x + at.half * (c * x - s * y), at.y + at.half * (s * x + c * y)
     cell = np.floor(points).astype(np.int64)
     inside = (cell >= 0).all(-1) & (cell[..., 0] < canvas.width) & (cell[..., 1] < canvas.height)
     xs, ys = np.clip(cell[..., 0], 0, canvas.width - 1), np.clip(cell[..., 1], 0, canvas.height - 1)
-    visible = inside & (owner[ys, xs] == np.arange(1, n + 1)[:, None])
-    visibility = (seen / np.maximum(areas, 1)).astype(np.float32)
-    return Scene(image, np.maximum(owner, 0), kinds, visibility, points, visible, caption)
+    visible = upper & inside & (owner[ys, xs] == np.arange(1, n + 1)[:, None])
+    return Scene(image, np.maximum(owner, 0), kinds, seen / np.maximum(areas, 1), points, visible, caption)

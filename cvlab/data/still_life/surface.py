@@ -19,7 +19,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from cvlab.data.still_life import noise
+from cvlab.data.still_life.noise import clamp
 
 
 @dataclass(slots=True)
@@ -61,7 +61,21 @@ class Part:
     paint: Callable[[np.ndarray, np.ndarray, float], Surface]
 
 
-@lru_cache(maxsize=64)
+@dataclass(slots=True)
+class Fruit:
+    """One individual: its parts, and where its stem, tip and centre are in its frame.
+
+    `seen` tells of the stem and of the tip whether they are on the upper side: those of a fruit cut in half are not.
+    """
+
+    parts: list[Part]
+    stem: tuple[float, float]
+    tip: tuple[float, float]
+    centre: tuple[float, float] = (0.0, 0.0)
+    seen: tuple[bool, bool] = (True, True)
+
+
+@lru_cache(maxsize=256)
 def _profile(knots: tuple[tuple[float, float], ...], reach: float) -> tuple[np.ndarray, np.ndarray]:
     """Tabulate w^2(y) and its derivative over [-reach, reach] for a body of revolution with radii at the knots."""
     y = np.linspace(-reach, reach, 1024)
@@ -77,15 +91,16 @@ def _profile(knots: tuple[tuple[float, float], ...], reach: float) -> tuple[np.n
     table = np.where(y > at[-1], squared[-1] + np.minimum(slope[-1], -0.2) * (y - at[-1]), table)
     table = np.where(y < at[0], squared[0] + np.maximum(slope[0], 0.2) * (y - at[0]), table)
     for _ in range(3):
-        table = np.convolve(np.pad(table, 6, mode="edge"), np.ones(13) / 13, mode="valid")
+        wide = np.pad(table, 6, mode="edge")
+        table = sum(wide[k : k + 1024] for k in range(13)) / 13
     return table.astype(np.float32), np.gradient(table, y).astype(np.float32)
 
 
 def along(y: np.ndarray, knots: tuple[tuple[float, float], ...], reach: float = 1.4) -> tuple[np.ndarray, np.ndarray]:
     """Look up w^2(y) and its derivative for radii given at knots ((y, radius), ...) along an axis."""
-    index = np.clip((y + np.float32(reach)) * np.float32(1023 / (2 * reach)), 0, 1023).astype(np.int32)
+    index = clamp((y + np.float32(reach)) * np.float32(1023 / (2 * reach)), 0, 1023).astype(np.int32)
     table, slope = _profile(knots, reach)
-    return table[index], slope[index]
+    return table.take(index), slope.take(index)
 
 
 def revolve(
@@ -116,14 +131,20 @@ def disc(q: np.ndarray, slope: tuple[np.ndarray, np.ndarray], thick: float, powe
 
 
 def capsule(
-    x: np.ndarray, y: np.ndarray, start: tuple[float, float], end: tuple[float, float], r0: float, r1: float, bow: float = 0.0
+    x: np.ndarray,
+    y: np.ndarray,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    r0: float,
+    r1: float,
+    bow: float = 0.0,
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]:
     """Return F, its slopes and the position 0..1 along a tapered, slightly bowed stick from start to end."""
     dx, dy = end[0] - start[0], end[1] - start[1]
     length = (dx * dx + dy * dy) ** 0.5
     ex, ey = np.float32(dx / length), np.float32(dy / length)
     px, py = x - np.float32(start[0]), y - np.float32(start[1])
-    s = np.clip((px * ex + py * ey) * np.float32(1 / length), 0, 1)
+    s = clamp((px * ex + py * ey) * np.float32(1 / length))
     off = s * np.float32(length)
     curve = np.float32(4 * bow) * s * (1 - s)
     gx, gy = px - off * ex + curve * ey, py - off * ey - curve * ex
@@ -157,39 +178,39 @@ def shade(surface: Surface, direction: tuple, light: Light, pixel: float) -> tup
     """
     field, (fx, fy) = surface.field, surface.slope
     steep = np.sqrt(fx * fx + fy * fy) + np.float32(1e-4)
-    cover = np.clip(np.float32(0.5) + field / (steep * np.float32(pixel)), 0, 1)
+    cover = clamp(np.float32(0.5) + field / (steep * np.float32(pixel)))
     z = np.sqrt(np.maximum(field, 0))
     nx, ny = fx * np.float32(-0.5), fy * np.float32(-0.5)
     if surface.bump is not None:
         nx, ny = nx + surface.bump[0] * z, ny + surface.bump[1] * z
     inverse = 1 / np.sqrt(nx * nx + ny * ny + z * z + np.float32(1e-6))
     nz = z * inverse
+    norm = (direction[0] ** 2 + direction[1] ** 2 + (direction[2] + 1) ** 2) ** 0.5
     lx, ly, lz = (np.float32(v) for v in direction)
+    hx, hy, hz = np.float32(direction[0] / norm), np.float32(direction[1] / norm), np.float32((direction[2] + 1) / norm)
     facing = (nx * lx + ny * ly) * inverse + nz * lz  # the cosine between normal and lamp
-    out = np.empty((7, *field.shape), np.float32)
-
-    for c, reach in enumerate((0.5, 0.34, 0.26)):  # red light travels farthest inside the flesh
-        wrap = np.float32(0.06 + reach * surface.soft)
-        lit = np.clip((facing + wrap) / (1 + wrap), 0, 1)
-        out[c] = surface.albedo[c] * (lit * light.key[c])
-        up = np.float32(light.sky[c] - light.ground[c]) * (nz * np.float32(0.5) + np.float32(0.5)) + light.ground[c]
-        out[3 + c] = surface.albedo[c] * up
-
-    hz = (lx * lx + ly * ly + (lz + 1) ** 2) ** np.float32(0.5)  # half way between lamp and eye
-    glint = np.clip((nx * (lx / hz) + ny * (ly / hz)) * inverse + nz * ((lz + 1) / hz), 0, 1)
-    sheen = glint
+    glint = clamp((nx * hx + ny * hy) * inverse + nz * hz)  # with the direction half way between lamp and eye
     for _ in range(3):
-        sheen = sheen * sheen
-    sharp = sheen
+        glint = glint * glint
+    sharp = glint
     for _ in range(surface.shine - 3):
         sharp = sharp * sharp
     rim = 1 - nz
     rim = rim * rim
-    glow = np.float32(surface.fuzz) * rim
-    shine = np.float32(surface.gloss) * (sharp * np.float32(0.9) + sheen * np.float32(0.11))
-    fresnel = np.float32(0.22 * min(surface.gloss, 1.0)) * rim * rim
-    for c in range(3):
-        out[c] += (shine + glow * np.clip(facing + np.float32(0.3), 0, 1)) * light.key[c]
-        out[3 + c] += (fresnel + glow * np.float32(0.4)) * light.sky[c]
+    shine = np.float32(surface.gloss) * (sharp * np.float32(0.9) + glint * np.float32(0.11))
+    fresnel = np.float32(0.14 * min(surface.gloss, 1.0)) * rim * rim
+    if surface.fuzz:
+        glow = np.float32(surface.fuzz) * rim
+        shine += glow * clamp(facing + np.float32(0.3))
+        fresnel += glow * np.float32(0.4)
+
+    key, sky, ground = (c[:, None, None] for c in (light.key, light.sky, light.ground))
+    wrap = [0.06 + reach * surface.soft for reach in (0.5, 0.34, 0.26)]  # red light travels farthest inside the flesh
+    gain = np.array([1 / (1 + w) for w in wrap], np.float32)[:, None, None]
+    lit = clamp((facing + np.array(wrap, np.float32)[:, None, None]) * gain)  # (3, h, w)
+    out = np.empty((7, *field.shape), np.float32)
+    out[:3] = (surface.albedo * lit + shine) * key
+    up = nz * np.float32(0.5) + np.float32(0.5)
+    out[3:6] = surface.albedo * ((sky - ground) * up + ground) + fresnel * sky
     out[6] = np.float32(surface.base) + z
     return cover, out
