@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.timing import compare, processor
+from benchmarks.timing import Row, compare, processor
 
 FOLDER = Path(__file__).parent
 PEERS = ["torchvision", "d2l", "torch"]
@@ -33,6 +33,11 @@ def _line(name: str, seconds: float, ratios: dict[str, float]) -> str:
     return f"| {name} | {seconds * 1e3:.3g} ms | {' | '.join(cells)} |"
 
 
+def _plain(row: dict[str, object]) -> str:
+    """Write what an area without peers has measured itself."""
+    return "- " + ", ".join(f"{name}: {value}" for name, value in row.items() if value is not None)
+
+
 def _preface() -> str:
     versions = []
     for name in ("torch", "torchvision", "d2l", "numpy"):
@@ -44,8 +49,8 @@ def _preface() -> str:
 Written by `python -m benchmarks` on {today}, {processor()}, one thread, Python {python}, {", ".join(versions)}.
 
 Under the name of a peer stands its time divided by ours: above 1, cvlab is faster. Both are called in turn in one
-process, and the shortest time of each counts. Before timing, each row checks that all give the same result. Our time
-includes the checks of the input, which the peers do not make.
+process, and the shortest time of each counts. Where cvlab and a peer should give the same, that is checked before.
+Our time includes the checks of the input, which the peers do not make.
 """
 
 
@@ -56,10 +61,15 @@ def main(chosen: list[str]) -> None:
     print(text[0])
     for area in chosen or _areas():
         module = importlib.import_module(f"benchmarks.{area}")
-        text.append(f"\n## {area}\n\n{HEAD}")
+        text.append(f"\n## {area}\n")
         print(text[-1])
+        table = False
         for row in module.rows():
-            text.append(_line(row.name, *compare(row)))
+            if isinstance(row, Row) and not table:
+                text.append(HEAD)
+                print(HEAD)
+                table = True
+            text.append(_line(row.name, *compare(row)) if isinstance(row, Row) else _plain(row))
             print(text[-1], flush=True)
         notes = getattr(module, "NOTES", "")
         if notes:

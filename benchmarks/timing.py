@@ -25,7 +25,7 @@ class Row:
     ours: Callable[[], object]
     peers: dict[str, Callable[[], object]]
     check: Callable[[], None] = field(default=lambda: None)
-    seconds: float = 3.0
+    seconds: float = 2.0
 
 
 def once(function: Callable[[], object]) -> float:

@@ -124,7 +124,7 @@ def _fast_pass(value: Tensor, fmt: str, strict: bool) -> bool:
     """Find in one reduction that all boxes are good: x2 - x1 is NaN or infinite wherever a coordinate is."""
     if not value.is_floating_point() or fmt != "xyxy":
         return False
-    low, high = torch.sub(value[..., 2:], value[..., :2]).aminmax()
+    low, high = torch.sub(value.narrow(-1, 2, 2), value.narrow(-1, 0, 2)).aminmax()
     return (low.item() > 0 if strict else low.item() >= 0) and high.item() < math.inf
 
 

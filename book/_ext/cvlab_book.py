@@ -1,17 +1,30 @@
-"""Sphinx glue for the book: vendored JavaScript, alt texts of plots, and a repair of what the theme produces."""
+"""Sphinx glue for the book: vendored JavaScript, alt texts of plots, and repairs of what the theme produces."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
-from docutils import nodes
-from myst_nb.core.render import MimeData, NbElementRenderer
+from repairs import repaired
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).resolve().parents[2]
 VENDORED = {"mathjax/es5/tex-svg.js": "vendor/tex-svg.js"}
+
+
+def carry_alt_texts(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Take the text that `plot.show` wrote beside a picture to where MyST-NB looks for it: the cell's metadata."""
+    if not app.env.doc2path(docname).endswith(".ipynb"):
+        return
+    notebook = json.loads(source[0])
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            for kind in ("image/jpeg", "image/png"):
+                if alt := output.get("metadata", {}).get(kind, {}).get("alt"):
+                    cell["metadata"].setdefault("mystnb", {}).setdefault("image", {})["alt"] = alt
+    source[0] = json.dumps(notebook)
 
 
 def drop_repeated_scripts(app: Sphinx, pagename: str, template: str, context: dict, doctree: object) -> None:
@@ -26,8 +39,8 @@ def drop_repeated_scripts(app: Sphinx, pagename: str, template: str, context: di
     context["script_files"][:] = kept
 
 
-def copy_vendored(app: Sphinx, error: Exception | None) -> None:
-    """Copy the installed third-party JavaScript into the built pages' `_static`."""
+def finish_pages(app: Sphinx, error: Exception | None) -> None:
+    """Copy the installed third-party JavaScript to the pages, and repair their names for screen readers."""
     if error is not None or app.builder.format != "html":
         return
     for source, target in VENDORED.items():
@@ -37,28 +50,15 @@ def copy_vendored(app: Sphinx, error: Exception | None) -> None:
         destination = Path(app.outdir) / "_static" / target
         destination.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, destination)
-
-
-def carry_alt_texts() -> None:
-    """Let myst-nb take an image's alt text from the output's metadata, where `plot.show` puts it.
-
-    myst-nb itself takes only width and height from there, and alt from the cell, whose source would then hold prose.
-    """
-    render_image = NbElementRenderer.render_image
-
-    def with_alt(self: NbElementRenderer, data: MimeData) -> list[nodes.Element]:
-        images = render_image(self, data)
-        alt = data.output_metadata.get(data.mime_type, {}).get("alt")
-        for image in images if alt else ():
-            image["alt"] = alt
-        return images
-
-    NbElementRenderer.render_image = with_alt
+    for page in Path(app.outdir).rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        if (new := repaired(text)) != text:
+            page.write_text(new, encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict:
-    """Connect the repairs and the copy."""
-    carry_alt_texts()
+    """Connect the steps."""
+    app.connect("source-read", carry_alt_texts)
     app.connect("html-page-context", drop_repeated_scripts, priority=900)
-    app.connect("build-finished", copy_vendored)
+    app.connect("build-finished", finish_pages)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

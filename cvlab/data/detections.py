@@ -1,8 +1,8 @@
-"""Raw detections without a trained network: a template matcher for discs, and a noisy oracle.
+"""Raw detections without a trained network: a template matcher for discs, a noisy oracle, and targets played back.
 
-Both give what a detector's last layer gives: far too many overlapping boxes with scores, waiting for non-maximum
-suppression. The matcher is a real detector; the oracle knows the truth and spoils it by a stated amount, which makes it
-a measuring instrument: one can count exactly what post-processing loses.
+All give what a detector's last layer gives: far too many overlapping boxes with scores, waiting for non-maximum
+suppression. The matcher is a real detector. The other two know the truth and spoil it by a stated amount, which makes
+them measuring instruments: one can count exactly what anchors and post-processing lose.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ import torch
 from skimage.feature import match_template
 from torch import Tensor
 
-from cvlab.ops import box_convert, box_iou, clip_boxes_to_image, remove_small_boxes
+from cvlab.ops import (
+    box_convert,
+    box_iou,
+    clip_boxes_to_image,
+    decode_boxes,
+    detection_targets,
+    remove_small_boxes,
+)
 
 _MARGIN = 5  # pixels of dark surround in a disc template
 
@@ -131,6 +138,36 @@ def noisy_detections(
     all_scores = torch.cat([scores, alarm_scores])
     all_labels = torch.cat([labels.repeat_interleave(per_object), alarm_labels])
     return found[keep], all_scores[keep], all_labels[keep]
+
+
+def replay_targets(
+    anchors: Tensor, boxes: Tensor, labels: Tensor, error: float = 0.0, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Answer as a network would that predicts its targets exactly, or with noise of a stated size.
+
+    Args:
+        anchors: (A, 4) float, xyxy pixels.
+        boxes: (N, 4) float, the objects of one image, xyxy pixels.
+        labels: (N,) int64, from 1.
+        error: standard deviation of the noise added to each offset, in the offsets' own (weighted) units.
+        generator: source of the noise.
+
+    Returns:
+        boxes (M, 4) float, decoded from each anchor that has an object; scores (M,), the IoU of the anchor with the object
+        it fits best; labels (M,) int64.
+
+    Example:
+        >>> anchors = torch.tensor([[0.0, 0.0, 10.0, 10.0], [30.0, 30.0, 40.0, 40.0]])
+        >>> replay_targets(anchors, torch.tensor([[1.0, 1.0, 11.0, 9.0]]), torch.tensor([4]))
+        (tensor([[ 1.,  1., 11.,  9.]]), tensor([0.6667]), tensor([4]))
+    """
+    target = detection_targets(anchors, boxes[None], labels[None])
+    hit = target.mask[0]
+    offsets = target.offsets[0, hit]  # (M, 4)
+    if error:
+        offsets = offsets + error * torch.randn(offsets.shape, generator=generator)
+    scores = box_iou(boxes, anchors[hit]).amax(0) if len(boxes) else offsets.new_zeros(0)
+    return decode_boxes(offsets, anchors[hit]), scores, target.labels[0, hit]
 
 
 def lost_and_doubled(target: dict, boxes: Tensor, labels: Tensor, iou_threshold: float = 0.5) -> tuple[int, int]:

@@ -84,6 +84,13 @@ export const group = (legend, ...children) => el("fieldset", {}, el("legend", {}
 export const row = (...children) => el("div", { class: "row" }, ...children);
 export const button = (label, onclick, more = {}) => el("button", { type: "button", onclick, ...more }, label);
 
+/** Say of each button whether it can be pressed; the keyboard moves on from one that no longer can. */
+export function offer(pairs) {
+  const held = pairs.find(([node, can]) => !can && node.matches(":focus"));
+  for (const [node, can] of pairs) node.disabled = !can;
+  if (held) pairs.find(([, can]) => can)?.[0].focus();
+}
+
 /** A line that screen readers read out when it changes; `hidden` ones are for them alone. */
 export const announcer = (hidden = false) => el("p", { class: hidden ? "hidden" : "status", role: "status" });
 
@@ -162,13 +169,13 @@ export function place(view, box) {
   return { x, y, width: x2 - x, height: y2 - y };
 }
 
-/** Draw a box in a colour's meaning: a dark casing below, so that it stands out on any photograph, and a name tag. */
-export function drawBox(view, box, colour, { width = 2, dash, fill = 0, name, faint = false, below = false } = {}) {
+/** Draw a box in a colour's meaning: a dark casing below, so that it stands out on any photograph. */
+export function drawBox(view, box, colour, { width = 2, dash, fill = 0, faint = false } = {}) {
   const line = { ...place(view, box), fill: "none", "stroke-dasharray": dash };
   const paint = { style: `stroke:var(--${colour});fill:var(--${colour})`, "fill-opacity": fill, "stroke-width": width };
   return el("g", { opacity: faint ? 0.6 : null },
     el("rect", { ...line, stroke: "#000", "stroke-opacity": 0.55, "stroke-width": width + 2 }),
-    el("rect", { ...line, ...paint }), name ? tag(view, box, colour, name, { below }) : null);
+    el("rect", { ...line, ...paint }));
 }
 
 /** A name on its colour, above the box (or `below` it) and always inside the picture. */

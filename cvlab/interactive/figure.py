@@ -59,7 +59,7 @@ class StaticFigure:
 
     @property
     def id(self) -> str:
-        """The element's id: a hash of script and state, so the same figure always has the same id."""
+        """The element's id, a hash of script and state, so the same figure always has the same id."""
         digest = hashlib.sha256((_script(self.name) + self._json).encode()).hexdigest()
         return f"cvlab-{self.name}-{digest[:12]}"
 

@@ -37,7 +37,7 @@ def iou(image: Any = None, a: Any = None, b: Any = None, *, question: str = QUES
     picture = as_picture("iou", image) if image is not None else {"width": 480, "height": 320, "src": None}
     width, height = picture["width"], picture["height"]
     start = {"a": a, "b": b}
-    default = {"a": (0.18, 0.2, 0.6, 0.75), "b": (0.4, 0.35, 0.84, 0.88)}
+    default = {"a": (0.18, 0.2, 0.6, 0.75), "b": (0.25, 0.28, 0.67, 0.83)}
     for name, box in start.items():
         if box is None:
             box = [round(share * (height if i % 2 else width)) for i, share in enumerate(default[name])]

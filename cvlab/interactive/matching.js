@@ -1,7 +1,8 @@
 // Assignment of anchors to objects, one decision a step: first the largest entries of the IoU matrix, each taking its
 // row and its column with it; then the anchors that are left, by a threshold.
 import {
-  announcer, button, caption, drawBox, el, fixed, iou, key, layout, picture, range, row, table, tag, unitSlider,
+  announcer, button, caption, drawBox, el, fixed, iou, key, layout, offer, picture, range, row, table, tag,
+  unitSlider,
 } from "./common.js";
 
 /**
@@ -44,7 +45,7 @@ export function mount(root, state, publish) {
   root.append(
     caption(state.question, "Guess, then press Next."),
     layout([view.frame, row(back, next, last, first), status], [
-      el("div", { class: "scroll" }, entries),
+      el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "IoU of each anchor with each object" }, entries),
       unitSlider("threshold", threshold, (value) => { threshold = value; draw(); }),
       el("p", { class: "note" }, "The threshold speaks only in part two, to anchors that no object has taken.")]));
 
@@ -59,8 +60,8 @@ export function mount(root, state, publish) {
     const { taken, now, gets } = present();
     const firsts = taken.filter(({ kind }) => kind === "largest"), partOne = firsts.length === taken.length;
     entries.body.replaceChildren(...anchors.map((_, i) => entryRow(i, gets, now, partOne ? firsts : [])));
-    back.disabled = first.disabled = step === 0;
-    next.disabled = last.disabled = step === anchors.length;
+    const more = step < anchors.length;
+    offer([[back, step > 0], [next, more], [last, more], [first, step > 0]]);
     status.textContent = now ? explain(now) : "Part one: which entry of the table is the largest?";
     if (step === anchors.length) status.append(` All ${anchors.length} anchors are decided.`);
     paint();

@@ -1,6 +1,7 @@
 // Non-maximum suppression, one kept box at a time, with both thresholds under the hand.
 import {
-  announcer, button, caption, check, drawBox, el, fixed, group, iou, key, layout, picture, range, row, table, unitSlider,
+  announcer, button, caption, check, drawBox, el, fixed, group, iou, key, layout, offer, picture, range, row, table,
+  tag, unitSlider,
 } from "./common.js";
 
 /**
@@ -51,8 +52,7 @@ export function mount(root, state, publish) {
     const total = suppress(state, now).kept.length;
     rounds = atEnd ? total : Math.min(rounds, total);
     const { order, kept, fate } = suppress(state, now, rounds);
-    next.disabled = last.disabled = rounds === total;
-    first.disabled = rounds === 0;
+    offer([[next, rounds < total], [last, rounds < total], [first, rounds > 0]]);
     status.textContent = explain(total, order, kept, fate);
     list.body.replaceChildren(...order.map((i) => entry(i, fate[i], i === kept.at(-1) && !atEnd)));
     paint();
@@ -75,13 +75,15 @@ export function mount(root, state, publish) {
     const { order, kept, fate } = suppress(state, now, rounds), depth = ["low", "suppressed", "waiting", "kept"];
     const height = (i) => (i === pointed ? depth.length : depth.indexOf(fate[i].state));
     const visible = [...order].reverse().filter((i) => fate[i].state !== "low" || i === pointed);
-    layer.replaceChildren(...visible.sort((i, j) => height(i) - height(j)).map((i) => {
-      const out = ["low", "suppressed"].includes(fate[i].state), strong = i === pointed || fate[i].state === "kept";
-      const lit = i === pointed || (i === kept.at(-1) && !atEnd);
-      return drawBox(view, boxes[i], out ? "ignored" : "prediction", {
-        width: strong ? 3.5 : 1.6, dash: out ? "5 4" : null, fill: lit ? 0.22 : 0, faint: out && i !== pointed,
-        name: strong ? `${i} ${names ? `${names[labels[i]]} ` : ""}${fixed(scores[i])}` : null });
-    }));
+    visible.sort((i, j) => height(i) - height(j));
+    const out = (i) => fate[i].state === "low" || fate[i].state === "suppressed";
+    const role = (i) => (out(i) ? "ignored" : "prediction"), strong = (i) => i === pointed || fate[i].state === "kept";
+    const lit = (i) => i === pointed || (i === kept.at(-1) && !atEnd);
+    const name = (i) => `${i} ${names ? `${names[labels[i]]} ` : ""}${fixed(scores[i])}`;
+    layer.replaceChildren(
+      ...visible.map((i) => drawBox(view, boxes[i], role(i), { width: strong(i) ? 3.5 : 1.6, fill: lit(i) ? 0.22 : 0,
+        dash: out(i) ? "5 4" : null, faint: out(i) && i !== pointed })),
+      ...visible.filter(strong).map((i) => tag(view, boxes[i], role(i), name(i))));
   }
 
   function entry(i, { state: what, by, iou: overlap }, newest) {

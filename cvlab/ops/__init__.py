@@ -9,9 +9,7 @@ from cvlab.ops.iou import box_iou, complete_box_iou, distance_box_iou, generaliz
 from cvlab.ops.matching import (
     DetectionTargets,
     MatchStep,
-    decode_boxes,
     detection_targets,
-    encode_boxes,
     match_argmax,
     match_bipartite,
     match_bipartite_reference,
@@ -19,6 +17,7 @@ from cvlab.ops.matching import (
     pad_targets,
 )
 from cvlab.ops.nms import batched_nms, nms, nms_reference, soft_nms
+from cvlab.ops.offsets import decode_boxes, encode_boxes
 from cvlab.ops.onnx import onnx_translations
 
 __all__ = [

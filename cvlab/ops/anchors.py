@@ -68,7 +68,7 @@ def grid_anchors(
         device: Of the result.
 
     Returns:
-        (h * w * A, 4) xyxy, pixels: row by row, cell by cell, and the A anchors of a cell in the order of `pairing`.
+        (h * w * A, 4) xyxy, pixels, row by row, cell by cell, with the A anchors of a cell in the order of `pairing`.
 
     Raises:
         InputError: A size, scale or ratio is not above 0, or `pairing` or `unit` is unknown.
@@ -92,18 +92,18 @@ def grid_anchors(
     _check.choice("grid_anchors", "unit", unit, ("image", "pixel"))
     unit_length = math.sqrt(image_size[0] * image_size[1]) if unit == "image" else 1.0
     shapes = _pair([s * unit_length for s in scales], ratios, pairing)
-    half = torch.tensor([(s * math.sqrt(r) / 2, s / math.sqrt(r) / 2) for s, r in shapes], dtype=dtype, device=device)
+    half_sides = [(s * math.sqrt(r) / 2, s / math.sqrt(r) / 2) for s, r in shapes]
     if rounded:
-        half = half.round()
-    cell = torch.cat((-half, half), dim=1)  # (A, 4)
+        half_sides = [(round(w), round(h)) for w, h in half_sides]
+    half = torch.tensor([[(-w, -h), (w, h)] for w, h in half_sides], dtype=dtype, device=device)  # (A, 2 corners, xy)
 
     step_y, step_x = stride or (image_size[0] / map_size[0], image_size[1] / map_size[1])
-    centres = torch.empty(map_size[0], map_size[1], 1, 4, dtype=dtype, device=device)
-    centres[..., 0::2] = ((torch.arange(map_size[1], dtype=dtype, device=device) + offset) * step_x)[:, None, None]
-    centres[..., 1::2] = ((torch.arange(map_size[0], dtype=dtype, device=device) + offset) * step_y)[
-        :, None, None, None
-    ]
-    return (centres + cell).reshape(-1, 4)  # (h, w, A, 4)
+    x = torch.arange(map_size[1], dtype=dtype, device=device).add_(offset).mul_(step_x)
+    y = torch.arange(map_size[0], dtype=dtype, device=device).add_(offset).mul_(step_y)
+    x = x[None, :, None, None] + half[..., 0]  # (1, w, A, 2 corners)
+    y = y[:, None, None, None] + half[..., 1]  # (h, 1, A, 2 corners)
+    shape = (*map_size, len(shapes), 2)
+    return torch.stack((x.expand(shape), y.expand(shape)), dim=-1).reshape(-1, 4)  # (h, w, A, 2 corners, xy)
 
 
 class AnchorGenerator(nn.Module):

@@ -62,7 +62,7 @@ def box_iou(boxes1: Tensor, boxes2: Tensor, fmt: str = "xyxy") -> Tensor:
         return rotated_iou(boxes1, boxes2)
     boxes1, boxes2 = to_xyxy(boxes1, fmt), to_xyxy(boxes2, fmt)
     if not _check.scripting() and _can_run_in_blocks(boxes1, boxes2):
-        return _box_iou_blocks(boxes1, boxes2)
+        return box_iou_blocks(boxes1, boxes2)
     inter, union = _intersection_union(boxes1, boxes2)
     return _divide(inter, union)
 
@@ -89,23 +89,32 @@ def _can_run_in_blocks(boxes1: Tensor, boxes2: Tensor) -> bool:
     return plain and not gradient and boxes1.device.type == "cpu" and _check.readable(boxes1)
 
 
-def _box_iou_blocks(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-    """Compute the same in blocks of rows small enough for the cache, and in place."""
-    boxes1, boxes2 = upcast(boxes1), upcast(boxes2)
-    ax1, ay1, ax2, ay2 = boxes1.t().contiguous().unsqueeze(-1)  # each (N, 1)
-    bx1, by1, bx2, by2 = boxes2.t().contiguous()  # each (M,)
-    area1 = (ax2 - ax1) * (ay2 - ay1)
-    area1 += area1 == 0  # the intersection is 0 there, so any divisor but 0 gives 0
-    area2 = (bx2 - bx1) * (by2 - by1)
-    out = boxes1.new_empty(len(boxes1), len(boxes2))
+def columns(boxes: Tensor) -> Tensor:
+    """Give x1, y1, x2, y2 and the area of boxes (N, 4) as contiguous rows (5, N)."""
+    x1, y1, x2, y2 = boxes.t().contiguous().unbind(0)
+    area = (x2 - x1).mul_(y2 - y1).clamp_(min=torch.finfo(boxes.dtype).tiny)  # so that IoU is never 0 / 0
+    return torch.stack((x1, y1, x2, y2, area))
+
+
+def pair_iou(a: Tensor, b: Tensor) -> Tensor:
+    """Compute the IoU (..., A, B) of `columns` (5, ..., A) and (5, ..., B); below 0 where two are apart in y only."""
+    ax1, ay1, ax2, ay2, area1 = a.unsqueeze(-1).unbind(0)
+    bx1, by1, bx2, by2, area2 = b.unsqueeze(-2).unbind(0)
+    w = torch.minimum(ax2, bx2).sub_(torch.maximum(ax1, bx1)).clamp_(min=0)
+    h = torch.minimum(ay2, by2).sub_(torch.maximum(ay1, by1))
+    inter = w.mul_(h)
+    return inter.div_(torch.add(area1, area2, out=h).sub_(inter))
+
+
+def box_iou_blocks(boxes1: Tensor, boxes2: Tensor) -> Tensor:
+    """Compute `box_iou` in place, in blocks of rows small enough for the cache; unchecked, and without a gradient."""
+    a, b = columns(upcast(boxes1)), columns(upcast(boxes2))
     rows = max(1, _BLOCK // max(1, len(boxes2)))
+    if len(boxes1) <= rows:
+        return pair_iou(a, b).clamp_(min=0)
+    out = a.new_empty(len(boxes1), len(boxes2))
     for i in range(0, len(boxes1), rows):
-        block = slice(i, i + rows)
-        w = torch.minimum(ax2[block], bx2).sub_(torch.maximum(ax1[block], bx1)).clamp_(min=0)
-        h = torch.minimum(ay2[block], by2).sub_(torch.maximum(ay1[block], by1)).clamp_(min=0)
-        inter = w.mul_(h)
-        union = torch.add(area1[block], area2, out=h).sub_(inter)
-        torch.div(inter, union, out=out[block])
+        torch.clamp(pair_iou(a[:, i : i + rows], b), min=0, out=out[i : i + rows])
     return out
 
 

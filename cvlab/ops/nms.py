@@ -14,10 +14,10 @@ from torch import Tensor
 
 from cvlab import _check
 from cvlab.ops.boxes import upcast
-from cvlab.ops.iou import box_iou
+from cvlab.ops.iou import box_iou, columns, pair_iou
 
 _FEW = 24  # up to so many boxes, plain Python is quicker than any tensor
-_HEAD, _LARGEST_HEAD = 128, 384  # boxes solved at once: the first time, and at most
+_HEAD, _LARGEST_HEAD = 160, 320  # boxes solved at once: the first time, and at most
 _SWEEP = 1500  # from so many boxes on, it pays to look only at neighbours
 _BLOCK = 1 << 15  # pairs computed at a time: what they need stays in the cache
 _GROUP = 32  # kept boxes, next to each other in x, that strike together
@@ -71,7 +71,7 @@ def _nms_eager(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
             return torch.tensor(few, dtype=torch.int64)
     _check.boxes("nms", "boxes", boxes)
     order = _order("nms", scores)
-    return order[_suppress(_columns(boxes.index_select(0, order)), _at_most(iou_threshold, boxes.dtype))]
+    return order[_suppress(columns(boxes.index_select(0, order)), _at_most(iou_threshold, boxes.dtype))]
 
 
 def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: float) -> Tensor:
@@ -110,8 +110,8 @@ def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: floa
     order = _order("batched_nms", scores)
     ranks = idxs[order].argsort(stable=True)  # by class, and by score within
     sizes = torch.unique_consecutive(idxs[order][ranks], return_counts=True)[1]
-    columns = _columns(boxes.index_select(0, order[ranks]))
-    kept = _suppress_classes(columns, sizes, _at_most(iou_threshold, boxes.dtype))
+    ranked = columns(boxes.index_select(0, order[ranks]))
+    kept = _suppress_classes(ranked, sizes, _at_most(iou_threshold, boxes.dtype))
     return order[ranks[kept].sort()[0]]
 
 
@@ -126,13 +126,6 @@ def _order(op: str, scores: Tensor) -> Tensor:
     if len(ranked) and math.isnan(ranked[0]):
         raise _check.InputError(f"{op}: scores[{int(order[0])}] is NaN")
     return order
-
-
-def _columns(boxes: Tensor) -> Tensor:
-    """Give x1, y1, x2, y2 and the area as five contiguous rows (5, N)."""
-    x1, y1, x2, y2 = boxes.t().contiguous().unbind(0)
-    area = (x2 - x1).mul_(y2 - y1).clamp_(min=torch.finfo(boxes.dtype).tiny)  # so that IoU is never 0 / 0
-    return torch.stack((x1, y1, x2, y2, area))
 
 
 def _suppress_few(boxes: list[list[float]], scores: list[float], threshold: float) -> list[int] | None:
@@ -159,39 +152,39 @@ def _suppress_few(boxes: list[list[float]], scores: list[float], threshold: floa
     return indices
 
 
-def _suppress(columns: Tensor, threshold: float) -> Tensor:
+def _suppress(ranked: Tensor, threshold: float) -> Tensor:
     """Find the survivors of boxes (5, N) sorted by score.
 
     Take the best boxes left (the head), solve it, strike from the rest what its winners overlap, and repeat.
     """
-    count = columns.shape[1]
+    count = ranked.shape[1]
     if count <= _HEAD:
-        return _solve(columns, threshold).nonzero()[:, 0]
-    alive = torch.ones(count, dtype=torch.bool, device=columns.device)  # by rank
-    by_x = columns[0].argsort() if count > _SWEEP else None
+        return _solve(ranked, threshold).nonzero()[:, 0]
+    alive = torch.ones(count, dtype=torch.bool, device=ranked.device)  # by rank
+    by_x = ranked[0].argsort() if count > _SWEEP else None
     kept, size, start = [], _HEAD, 0
     while start < count:
         head = alive[start:].nonzero()[:size, 0].add_(start)
-        if not len(head):
+        boxes = ranked.index_select(1, head)
+        won = _solve(boxes, threshold).nonzero()[:, 0]
+        kept.append(head[won])
+        if len(head) < size:  # that was all
             break
         start = int(head[-1]) + 1
-        boxes = columns.index_select(1, head)
-        won = _solve(boxes, threshold).nonzero()[:, 0]
         winners = boxes.index_select(1, won)
-        kept.append(head[won])
         if by_x is not None:
             by_x = by_x[alive[by_x] & (by_x >= start)]
-            dead = _strike_neighbours(winners, columns.index_select(1, by_x), threshold)
+            dead = _strike_neighbours(winners, ranked.index_select(1, by_x), threshold)
             alive[by_x[dead]] = False
         else:
             rest = alive[start:].nonzero()[:, 0].add_(start)
-            alive[rest[_strike(winners, columns.index_select(1, rest), threshold)]] = False
+            alive[rest[_strike(winners, ranked.index_select(1, rest), threshold)]] = False
         if 2 * len(won) > len(head):
             size = min(2 * size, _LARGEST_HEAD)
     return torch.cat(kept)
 
 
-def _suppress_classes(columns: Tensor, sizes: Tensor, threshold: float) -> Tensor:
+def _suppress_classes(ranked: Tensor, sizes: Tensor, threshold: float) -> Tensor:
     """Find the survivors of boxes (5, N) sorted by class and score: classes of like size are solved together."""
     ends = sizes.cumsum(0)
     starts, kept = ends - sizes, []
@@ -201,27 +194,17 @@ def _suppress_classes(columns: Tensor, sizes: Tensor, threshold: float) -> Tenso
         largest = counts[first]
         if largest > _LARGEST_HEAD:  # a class that is large: alone
             start = int(starts[by_size[first]])
-            kept.append(_suppress(columns[:, start : start + largest].contiguous(), threshold) + start)
+            kept.append(_suppress(ranked[:, start : start + largest].contiguous(), threshold) + start)
             first += 1
             continue
         some = slice(first, first + max(1, 2 * _BLOCK // largest**2))
-        ranks = starts[by_size[some], None] + torch.arange(largest, device=columns.device)  # (classes, largest)
+        ranks = starts[by_size[some], None] + torch.arange(largest, device=ranked.device)  # (classes, largest)
         real = ranks < ends[by_size[some], None]
-        boxes = columns[:, ranks * real] * real  # padding is empty boxes, which suppress nothing
+        boxes = ranked[:, ranks * real] * real  # padding is empty boxes, which suppress nothing
         boxes[4].clamp_(min=torch.finfo(boxes.dtype).tiny)
         kept.append(ranks[_solve(boxes, threshold).bool() & real])
         first = some.stop
     return torch.cat(kept)
-
-
-def _pair_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Compute the IoU (..., A, B) of boxes (5, ..., A) and (5, ..., B); negative where two are apart in y only."""
-    ax1, ay1, ax2, ay2, area1 = a.unsqueeze(-1).unbind(0)
-    bx1, by1, bx2, by2, area2 = b.unsqueeze(-2).unbind(0)
-    w = torch.minimum(ax2, bx2).sub_(torch.maximum(ax1, bx1)).clamp_(min=0)
-    h = torch.minimum(ay2, by2).sub_(torch.maximum(ay1, by1))
-    inter = w.mul_(h)
-    return inter.div_(torch.add(area1, area2, out=h).sub_(inter))
 
 
 def _solve(boxes: Tensor, threshold: float) -> Tensor:
@@ -230,7 +213,7 @@ def _solve(boxes: Tensor, threshold: float) -> Tensor:
     A box survives when no surviving better one overlaps it. Start with all, apply the rule to all at once, and repeat:
     after n rounds the first n boxes are right for good, and in practice all are after a few.
     """
-    over = torch.threshold(_pair_iou(boxes, boxes), threshold, 0.0).tril_(-1)  # row: suppressed, column: suppressor
+    over = torch.threshold(pair_iou(boxes, boxes), threshold, 0.0).tril_(-1)  # row: suppressed, column: suppressor
     alive = torch.ones_like(boxes[4]).unsqueeze(-1)  # (..., N, 1)
     while True:
         after = torch.matmul(over, alive).eq_(0)
@@ -242,7 +225,7 @@ def _solve(boxes: Tensor, threshold: float) -> Tensor:
 def _strike(winners: Tensor, rest: Tensor, threshold: float) -> Tensor:
     """Tell which of the rest (5, N) a winner overlaps, (N,) bool."""
     step = max(_HEAD, _BLOCK // winners.shape[1])
-    most = [_pair_iou(winners, block).amax(0) for block in torch.split(rest, step, dim=1)]
+    most = [pair_iou(winners, block).amax(0) for block in torch.split(rest, step, dim=1)]
     return torch.cat(most) > threshold
 
 

@@ -516,6 +516,20 @@ def test_nms_thresholds_and_classes(watched):
     assert check_nms(figure)["total"] == 0
 
 
+@pytest.mark.parametrize(("name", "button"), [("nms", "Keep the best"), ("matching", "Next")])
+def test_the_keyboard_is_not_lost_with_the_last_step(watched, name, button):
+    """The button that was pressed can be pressed no more: the focus goes to one that can."""
+    one = watched()
+    figure = one.show(FIGURES[name]())
+    figure.get_by_role("button", name=button).focus()
+    for _ in range(20):
+        if figure.get_by_role("button", name=button).is_disabled():
+            break
+        press(one.page, "Enter")
+    held = figure.evaluate("host => host.shadowRoot.activeElement?.textContent")
+    assert held == {"nms": "Start over", "matching": "Back"}[name]
+
+
 def test_pointing_at_the_list_shows_the_box(watched):
     one = watched()
     figure = one.show(FIGURES["nms"]())

@@ -10,10 +10,9 @@ from cvlab.data.still_life.rng import Random
 from cvlab.data.still_life.surface import Fruit, Part, Surface, disc, revolve
 
 f32 = np.float32
-Shift = tuple[int, int]
 
 
-def _peel(index: np.ndarray, field: np.ndarray, deep: float) -> tuple[np.ndarray, np.ndarray]:
+def _peel(index: np.ndarray, deep: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the bumps of a dimpled peel."""
     sx, sy = slopes("pores")
     return sx.take(index) * f32(deep), sy.take(index) * f32(deep)
@@ -83,7 +82,7 @@ def orange(random: Random) -> Fruit:
         albedo = albedo * (1 - f32(0.25) * dip * dip)
         albedo = mix(albedo, colour("#6f7a34"), step(star, 0.03, 0.014))
         albedo = mix(albedo, colour("#cbb98a"), step(r2, 0.006, 0.002))
-        bx, by = _peel(index, field, 0.75 * seen)
+        bx, by = _peel(index, 0.75 * seen)
         return Surface(
             field, slope, albedo, (bx - dx * dip * dip * 4, by - dy * dip * dip * 4), 0.34, 4, 0.28, base=0.95
         )
@@ -125,7 +124,7 @@ def _nubbed(random: Random, skins: tuple[str, ...], tint: str, nub: float, wide:
         albedo = albedo * (1 - f32(0.15) * look("pores", index) * f32(seen))
         scar = step(x * x + (y + f32(1.0)) ** 2, 0.02, 0.006)
         albedo = mix(albedo, colour("#6a6a2c"), scar * f32(0.85))
-        return Surface(field, slope, albedo, _peel(index, field, 0.62 * seen), 0.4, 5, 0.35, base=w)
+        return Surface(field, slope, albedo, _peel(index, 0.62 * seen), 0.4, 5, 0.35, base=w)
 
     ends = (-bend * 0.8, -0.9), (-bend * 0.8, 0.9)
     return Fruit([Part((-w - 0.12, -1.06, w + 0.12, 1.12), paint)], *ends)

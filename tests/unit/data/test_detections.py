@@ -4,8 +4,8 @@ import pytest
 import torch
 from skimage import data
 
-from cvlab.data.detections import detect_discs, disc_template, noisy_detections
-from cvlab.ops import box_iou, nms
+from cvlab.data.detections import detect_discs, disc_template, lost_and_doubled, noisy_detections, replay_targets
+from cvlab.ops import batched_nms, box_iou, grid_anchors, nms
 
 TRUTH = torch.tensor([[10.0, 10.0, 40.0, 30.0], [50.0, 20.0, 90.0, 80.0]])
 LABELS = torch.tensor([2, 5])
@@ -67,3 +67,32 @@ def test_discs_refuse_other_layouts(shape):
 def test_discs_refuse_an_image_smaller_than_the_template():
     with pytest.raises(ValueError, match="a disc of 60 pixels needs an image of at least 70 x 70, got 50 x 90"):
         detect_discs(torch.zeros(1, 50, 90), [20, 60])
+
+
+def test_replayed_targets_give_back_the_truth():
+    anchors = grid_anchors((8, 8), (100, 120), [0.2, 0.4], [1.0, 2.0, 0.5])
+    boxes, scores, labels = replay_targets(anchors, TRUTH, LABELS)
+    kept = batched_nms(boxes, scores, labels, 0.5)
+    assert sorted(labels[kept].tolist()) == [2, 5]
+    torch.testing.assert_close(boxes[kept][labels[kept].argsort()], TRUTH, atol=1e-3, rtol=0)
+
+
+def test_replayed_targets_with_noise_miss_and_repeat_by_seed():
+    anchors = grid_anchors((8, 8), (100, 120), [0.2, 0.4], [1.0, 2.0, 0.5])
+    first, second = (replay_targets(anchors, TRUTH, LABELS, 0.5, torch.Generator().manual_seed(1))[0] for _ in "ab")
+    assert torch.equal(first, second)
+    assert not torch.allclose(first, replay_targets(anchors, TRUTH, LABELS)[0], atol=0.1)
+
+
+def test_an_image_without_objects_replays_nothing():
+    anchors = grid_anchors((2, 2), (64, 64), [0.5])
+    boxes, scores, labels = replay_targets(anchors, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
+    assert (boxes.shape, scores.shape, labels.shape) == ((0, 4), (0,), (0,))
+
+
+def test_lost_and_doubled_by_hand():
+    """Object 0 is shown twice (one too many), object 1 only under a wrong label (lost)."""
+    target = {"boxes": TRUTH, "labels": LABELS}
+    assert lost_and_doubled(target, TRUTH[[0, 0, 1]], torch.tensor([2, 2, 2])) == (1, 1)
+    assert lost_and_doubled(target, TRUTH, LABELS) == (0, 0)
+    assert lost_and_doubled(target, TRUTH[:0], LABELS[:0]) == (2, 0)
