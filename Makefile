@@ -22,7 +22,8 @@ test: env ## everything that CI checks
 	@$(STEP) "floors" $(BIN)/lint-imports
 	@$(STEP) "book" $(BIN)/jupyter-book build . -W -n --keep-going --all
 	@$(STEP) "notebooks, offline" $(BIN)/python tools/offline.py $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/notebooks/sanitize.cfg --durations=5 book/*.ipynb
-	@$(STEP) "tests and doctests" $(BIN)/python -m pytest --doctest-modules -n 2 --dist loadscope --durations=15 cvlab tests
+	@echo "--- tests and doctests"
+	@$(BIN)/python -m pytest --doctest-modules -n 2 --dist loadscope --durations=15 cvlab tests
 
 lab: env ## JupyterLab on the book
 	$(BIN)/jupyter lab --notebook-dir=book boxes.ipynb

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.timing import Row, compare, processor
+from benchmarks.timing import compare, processor
 
 FOLDER = Path(__file__).parent
 PEERS = ["torchvision", "d2l", "torch"]
@@ -31,11 +31,6 @@ def _line(name: str, seconds: float, ratios: dict[str, float]) -> str:
         for p in PEERS
     ]
     return f"| {name} | {seconds * 1e3:.3g} ms | {' | '.join(cells)} |"
-
-
-def _plain(row: dict[str, object]) -> str:
-    """Write what an area without peers has measured itself."""
-    return "- " + ", ".join(f"{name}: {value}" for name, value in row.items() if value is not None)
 
 
 def _preface() -> str:
@@ -61,15 +56,10 @@ def main(chosen: list[str]) -> None:
     print(text[0])
     for area in chosen or _areas():
         module = importlib.import_module(f"benchmarks.{area}")
-        text.append(f"\n## {area}\n")
+        text.append(f"\n## {area}\n\n{HEAD}")
         print(text[-1])
-        table = False
         for row in module.rows():
-            if isinstance(row, Row) and not table:
-                text.append(HEAD)
-                print(HEAD)
-                table = True
-            text.append(_line(row.name, *compare(row)) if isinstance(row, Row) else _plain(row))
+            text.append(_line(row.name, *compare(row)))
             print(text[-1], flush=True)
         notes = getattr(module, "NOTES", "")
         if notes:

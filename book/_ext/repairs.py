@@ -17,7 +17,8 @@ REPAIRS = [
     # the arrow that opens a part of the contents needs a name
     (
         re.compile(
-            r'(<a class="(?:current )?reference internal" href="[^"]*">)((?:(?!</a>).)*)(</a><details[^>]*><summary)>', re.S
+            r'(<a class="(?:current )?reference internal" href="[^"]*">)((?:(?!</a>).)*)(</a><details[^>]*><summary)>',
+            re.S,
         ),
         _name_the_arrow,
     ),

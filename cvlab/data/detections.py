@@ -110,8 +110,8 @@ def noisy_detections(
         generator: source of the randomness.
 
     Returns:
-        boxes (M, 4) float, scores (M,) float in [0, 1], labels (M,) int64. A detection around an object scores higher the
-        less it was moved; a false alarm scores below 0.5.
+        boxes (M, 4) float, scores (M,) float in [0, 1], labels (M,) int64. A detection around an object scores higher
+        the less it was moved; a false alarm scores below 0.5.
 
     Example:
         >>> g = torch.Generator().manual_seed(0)
@@ -153,8 +153,8 @@ def replay_targets(
         generator: source of the noise.
 
     Returns:
-        boxes (M, 4) float, decoded from each anchor that has an object; scores (M,), the IoU of the anchor with the object
-        it fits best; labels (M,) int64.
+        boxes (M, 4) float, decoded from each anchor that has an object; scores (M,), the IoU of the anchor with the
+        object it fits best; labels (M,) int64.
 
     Example:
         >>> anchors = torch.tensor([[0.0, 0.0, 10.0, 10.0], [30.0, 30.0, 40.0, 40.0]])
@@ -183,7 +183,8 @@ def lost_and_doubled(target: dict, boxes: Tensor, labels: Tensor, iou_threshold:
         The number of lost objects, and the number of surplus detections.
 
     Example:
-        >>> truth = {"boxes": torch.tensor([[0.0, 0.0, 9.0, 9.0], [20.0, 0.0, 29.0, 9.0]]), "labels": torch.tensor([1, 2])}
+        >>> here, there = [0.0, 0.0, 9.0, 9.0], [20.0, 0.0, 29.0, 9.0]
+        >>> truth = {"boxes": torch.tensor([here, there]), "labels": torch.tensor([1, 2])}
         >>> twice = torch.tensor([[0.0, 0.0, 9.0, 9.0], [0.0, 0.0, 9.0, 8.0]])
         >>> lost_and_doubled(truth, twice, torch.tensor([1, 1]))
         (1, 1)

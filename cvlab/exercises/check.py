@@ -73,8 +73,8 @@ def check(name: str, answer: Callable) -> Verdict:
         answer: the reader's function; it gets copies of the inputs and may not change them.
 
     Returns:
-        A `Verdict`: the message counts the inputs if all agree, else it shows the first one that does not: the input, what
-        was expected, what came, and the largest difference.
+        A `Verdict`: the message counts the inputs if all agree, else it shows the first one that does not: the input,
+        what was expected, what came, and the largest difference.
 
     Raises:
         KeyError: there is no exercise of that name. A failing `answer` never raises here: its error is in the message.

@@ -51,11 +51,9 @@ STYLE = {
     "grid.linewidth": 1.0,
     "lines.linewidth": 2.2,
     "image.cmap": "viridis",
+    # Only colours that mean nothing else; the line styles tell curves apart without colour.
     "axes.prop_cycle": mpl.cycler(
-        color=[
-            OKABE_ITO[name]
-            for name in ("blue", "vermilion", "bluish green", "orange", "reddish purple", "sky blue", "black")
-        ]
+        color=[OKABE_ITO[name] for name in ("blue", "reddish purple", "black")], linestyle=["-", "--", "-."]
     ),
 }
 

@@ -95,7 +95,10 @@ def test_chain_suppression_is_found():
 
 
 def test_tuple_results_are_compared_part_by_part():
-    assert "result 1" in exercises.check("anchor_shape", lambda s, r, h, w: (topic._anchor_shape(s, r, h, w)[0], 1.0)).message
+    assert (
+        "result 1"
+        in exercises.check("anchor_shape", lambda s, r, h, w: (topic._anchor_shape(s, r, h, w)[0], 1.0)).message
+    )
     assert "expected 2 results" in exercises.check("anchor_shape", lambda s, r, h, w: (1.0,)).message
 
 

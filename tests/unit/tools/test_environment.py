@@ -31,7 +31,9 @@ def pinned() -> dict[str, str]:
 
 
 def test_old_python_is_one_readable_line():
-    with pytest.raises(SetupError, match=r"^set-up: Python 3\.11 or newer is needed, this is 3\.9; name another [^\n]*$"):
+    with pytest.raises(
+        SetupError, match=r"^set-up: Python 3\.11 or newer is needed, this is 3\.9; name another [^\n]*$"
+    ):
         check_python((3, 9, 2))
 
 

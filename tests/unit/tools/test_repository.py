@@ -57,7 +57,9 @@ def test_replaced_changes_every_form():
     )
 
 
-@pytest.mark.parametrize("url", ["cvlab", "https://example.org/a/b", "https://github.com/only-owner", "https://github.com/a/b/c"])
+@pytest.mark.parametrize(
+    "url", ["cvlab", "https://example.org/a/b", "https://github.com/only-owner", "https://github.com/a/b/c"]
+)
 def test_an_address_of_another_form_is_refused(url):
     with pytest.raises(ValueError, match="repository: the address must be https://github.com/OWNER/NAME"):
         owner_and_name(url)
