@@ -147,7 +147,7 @@ def _difference(expected: object, got: object, tolerance: float) -> str:
 
 def _show(value: object) -> str:
     if isinstance(value, Tensor):
-        text = str(value.detach().cpu().numpy().round(4).tolist())
+        text = str(value.detach().cpu().double().numpy().round(4).tolist())
         return text if len(text) <= 200 else f"{text[:200]} ... (shape {tuple(value.shape)})"
     return repr(value)
 

@@ -52,7 +52,7 @@ def box_iou(boxes1: Tensor, boxes2: Tensor, fmt: str = "xyxy") -> Tensor:
         tensor([[0.5000, 0.3333]])
 
     References:
-        Jaccard, P. (1912). The distribution of the flora in the alpine zone.
+        Jaccard, P. (1901). Étude comparative de la distribution florale. Bulletin de la Société vaudoise 37.
     """
     if not _check.scripting():
         _check_pair("box_iou", boxes1, boxes2, fmt)
