@@ -12,7 +12,7 @@ env: ## make .venv and install everything into it
 	@$(PYTHON) tools/environment.py
 
 book: env ## build the HTML book into _build/html
-	@$(STEP) "book" $(BIN)/jupyter-book build . -W -n --keep-going
+	@$(STEP) "book" $(BIN)/jupyter-book build . -W -n --keep-going -q
 	@echo "The book is in _build/html: open _build/html/index.html, or type: make serve"
 
 test: env ## everything that CI checks
@@ -20,7 +20,7 @@ test: env ## everything that CI checks
 	@$(STEP) "format" $(BIN)/ruff format --check .
 	@$(STEP) "types" $(BIN)/mypy
 	@$(STEP) "floors" $(BIN)/lint-imports
-	@$(STEP) "book" $(BIN)/jupyter-book build . -W -n --keep-going --all
+	@$(STEP) "book" $(BIN)/jupyter-book build . -W -n --keep-going -q --all
 	@$(STEP) "notebooks, offline" $(BIN)/python tools/offline.py $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/notebooks/sanitize.cfg --durations=5 book/*.ipynb
 	@echo "--- tests and doctests"
 	@$(BIN)/python -m pytest --doctest-modules -n 2 --dist loadscope --durations=15 cvlab tests
