@@ -28,8 +28,8 @@ test: env ## everything that CI checks
 lab: env ## JupyterLab on the book
 	$(BIN)/jupyter lab --notebook-dir=book boxes.ipynb
 
-notebooks: env ## execute the chapters whose text changed
-	$(BIN)/python -m tools.notebooks
+notebooks: env ## execute the chapters whose text changed; all of them: make notebooks ALL=1
+	$(BIN)/python -m tools.notebooks $(if $(ALL),--all)
 
 bench: env ## compare with torchvision and d2l; rewrites benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks

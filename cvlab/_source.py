@@ -68,12 +68,12 @@ class Listing:
         obj = inspect.unwrap(obj) if callable(obj) else obj
         try:
             lines, self.line = inspect.getsourcelines(obj)
-        except (TypeError, OSError):
+            self.name = f"{obj.__module__}.{obj.__qualname__}"  # which modules, frames and the like have not
+            self.code = shorten(textwrap.dedent("".join(lines)).rstrip("\n"), doc)
+        except (TypeError, OSError, AttributeError, SyntaxError):
             raise TypeError(f"source: expected a function or class written in Python, got {obj!r}") from None
         self.last = self.line + len(lines) - 1
-        self.name = f"{obj.__module__}.{obj.__qualname__}"
         self.file = _file(obj)
-        self.code = shorten(textwrap.dedent("".join(lines)).rstrip("\n"), doc)
 
     @property
     def link(self) -> str:

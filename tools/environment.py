@@ -6,6 +6,7 @@ gets one readable line and not a traceback.
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 
@@ -44,13 +45,32 @@ def wanted_state():
     return digest.hexdigest()
 
 
+def succeeds(command):
+    """Run a command silently and tell whether it succeeded."""
+    try:
+        return subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+    except OSError:  # there is no such program
+        return False
+
+
+def make_venv(venv):
+    """Make the virtual environment, unless there is one with a working pip; leave no half-made one behind."""
+    has_pip = [os.path.join(venv, "bin", "python"), "-m", "pip", "--version"]
+    if succeeds(has_pip):
+        return
+    shutil.rmtree(venv, ignore_errors=True)
+    if not (succeeds([sys.executable, "-m", "venv", venv]) and succeeds(has_pip)):
+        shutil.rmtree(venv, ignore_errors=True)
+        raise SetupError(
+            "set-up: `%s -m venv %s` failed; on Debian and Ubuntu install python3-venv"
+            % (sys.executable, os.path.relpath(venv))
+        )
+
+
 def install(venv):
     """Make the environment: Python packages at the known-good versions, then the JavaScript of the pages."""
     log = os.path.join(venv, "setup.log")
-    if not os.path.exists(os.path.join(venv, "bin", "python")):
-        status = subprocess.call([sys.executable, "-m", "venv", venv])
-        if status:
-            raise SetupError("set-up: `%s -m venv` failed; on Debian and Ubuntu install python3-venv" % sys.executable)
+    make_venv(venv)
     python = os.path.join(venv, "bin", "python")
     print("set-up: installing into %s (torch alone is about 5 GB on Linux: a few minutes) ..." % os.path.relpath(venv))
     sys.stdout.flush()

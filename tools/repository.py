@@ -33,8 +33,11 @@ def replaced(text: str, old: str, new: str) -> str:
 
 def tracked_files() -> list[Path]:
     """List the tracked files of the project."""
-    names = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True).split("\0")
-    return [ROOT / name for name in names if name]
+    try:
+        done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        raise ValueError("repository: git must be installed, and the project a clone: git lists the files") from None
+    return [ROOT / name for name in done.stdout.split("\0") if name]
 
 
 def main(url: str) -> None:

@@ -14,6 +14,7 @@ import torch
 from skimage.feature import match_template
 from torch import Tensor
 
+from cvlab import _check
 from cvlab.ops import (
     box_convert,
     box_iou,
@@ -49,15 +50,17 @@ def detect_discs(image: Tensor, diameters: Sequence[int], score_threshold: float
 
     Args:
         image: (1, H, W) float in [0, 1].
-        diameters: the sizes to try, pixels.
+        diameters: the sizes to try, whole pixels.
         score_threshold: smallest normalised cross-correlation that counts as a hit, in [-1, 1].
 
     Returns:
-        boxes (N, 4) float32 xyxy pixels and scores (N,) float32: every position and size whose correlation is above the
-        threshold, so many boxes for each disc.
+        Boxes (N, 4) float32, xyxy pixels, and scores (N,) float32 of every position and size whose correlation is above
+        the threshold, so many boxes for each disc.
 
     Raises:
-        ValueError: the image has another layout, or is smaller than the largest template.
+        TypeError: the image is no tensor.
+        InputError: the image has another layout or type or is smaller than the largest template, there is no diameter
+            or one below 1, or the threshold is outside [-1, 1].
 
     Example:
         >>> image = torch.zeros(1, 60, 80)
@@ -69,17 +72,25 @@ def detect_discs(image: Tensor, diameters: Sequence[int], score_threshold: float
     References:
         Lewis, J. P. (1995). Fast normalized cross-correlation. Vision Interface.
     """
-    if image.ndim != 3 or image.shape[0] != 1:
-        raise ValueError(f"detect_discs: image must have shape (1, H, W), got {tuple(image.shape)}")
+    op = "detect_discs"
+    _check.numeric(op, "image", image, floating=True)
+    _check.shape(op, "image", image, (1, "H", "W"))
+    _check.finite(op, "image", image)
+    _check.positive(op, "diameters", diameters)
+    for i, diameter in enumerate(diameters):
+        if diameter % 1:
+            raise _check.InputError(f"{op}: diameters[{i}] must be a whole number of pixels, got {diameter}")
+    if not -1 <= score_threshold <= 1:
+        raise _check.InputError(f"{op}: score_threshold must lie in [-1, 1], got {score_threshold}")
     needed = max(diameters) + 2 * _MARGIN
     if min(image.shape[1:]) < needed:
-        raise ValueError(
-            f"detect_discs: a disc of {max(diameters)} pixels needs an image of at least {needed} x {needed}, "
+        raise _check.InputError(
+            f"{op}: a disc of {max(diameters)} pixels needs an image of at least {needed} x {needed}, "
             f"got {image.shape[1]} x {image.shape[2]}"
         )
     found, scores = [], []
     for diameter in diameters:
-        correlation = match_template(image[0].double().numpy(), disc_template(diameter))
+        correlation = match_template(image[0].detach().cpu().double().numpy(), disc_template(diameter))
         y, x = np.nonzero(correlation > score_threshold)
         found.append(np.stack([x, y, x + diameter, y + diameter], axis=1) + _MARGIN)
         scores.append(correlation[y, x])
@@ -113,6 +124,11 @@ def noisy_detections(
         boxes (M, 4) float, scores (M,) float in [0, 1], labels (M,) int64. A detection around an object scores higher
         the less it was moved; a false alarm scores below 0.5.
 
+    Raises:
+        TypeError: boxes or labels are no tensor.
+        InputError: the boxes are not (N, 4) float with x1 <= x2 and y1 <= y2, there is not one label for each, or a
+            number is below its least: 1 for num_labels, 0 for per_object, jitter and false_alarms.
+
     Example:
         >>> g = torch.Generator().manual_seed(0)
         >>> truth, labels = torch.tensor([[10.0, 10.0, 40.0, 30.0]]), torch.tensor([3])
@@ -120,6 +136,15 @@ def noisy_detections(
         >>> boxes.shape, labels[:8].tolist()
         (torch.Size([13, 4]), [3, 3, 3, 3, 3, 3, 3, 3])
     """
+    op = "noisy_detections"
+    _check.numeric(op, "boxes", boxes, floating=True)
+    _check.boxes(op, "boxes", boxes, dims="N")
+    _check.tensor(op, "labels", labels)
+    _check.length(op, "labels", labels, len(boxes), "box")
+    least = {"num_labels": (num_labels, 1), "per_object": (per_object, 0), "jitter": (jitter, 0)}
+    for name, (value, lowest) in (least | {"false_alarms": (false_alarms, 0)}).items():
+        if not lowest <= value < float("inf"):
+            raise _check.InputError(f"{op}: {name} must be finite and at least {lowest}, got {value}")
     height, width = image_size
     centres = box_convert(boxes, "xyxy", "cxcywh").repeat_interleave(per_object, 0)  # (N * per_object, 4)
     noise = torch.randn(centres.shape, generator=generator) * jitter

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 Box = tuple[str, tuple[int, int, int, int]]
 
@@ -222,7 +222,18 @@ def _pixels(path: Path) -> np.ndarray:
 
 def _decode(path: Path) -> np.ndarray:
     with Image.open(path) as image:
-        return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))  # (3, H, W)
+        upright = ImageOps.exif_transpose(image)  # a camera held sideways says so in the file's EXIF data
+        return np.ascontiguousarray(np.asarray(_to_8_bits(upright).convert("RGB")).transpose(2, 0, 1))  # (3, H, W)
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Scale grey values of 16 bits, 0 to 65535, to 0 to 255: Pillow itself would cut them off at 255."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.asarray(image)
+    if image.mode == "F" or values.min() < 0 or values.max() > 65535:
+        raise ValueError(f"pixels of mode {image.mode} from {values.min():g} to {values.max():g} have no known range")
+    return Image.fromarray((values / 257).round().astype(np.uint8))
 
 
 def _tensor(pixels: np.ndarray, dtype: torch.dtype, where: str) -> torch.Tensor:
@@ -260,15 +271,15 @@ def read_image(path: str | Path, dtype: torch.dtype = torch.float32) -> torch.Te
     """Read an image file of your own.
 
     Args:
-        path: a file that Pillow can read (JPEG, PNG, ...).
+        path: a file that Pillow can read (JPEG, PNG, ...); it is turned as its EXIF orientation says.
         dtype: torch.float32 for values in [0, 1], or torch.uint8 for 0 to 255.
 
     Returns:
-        (3, H, W) of that dtype, RGB.
+        (3, H, W) of that dtype, RGB. Grey values of 16 bits are rounded to 8.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not an image, or the dtype is another.
+        ValueError: if it is not an image or a damaged one, or the dtype is another.
     """
     path = Path(path)
     if not path.is_file():
@@ -277,4 +288,6 @@ def read_image(path: str | Path, dtype: torch.dtype = torch.float32) -> torch.Te
         pixels = _decode(path)
     except UnidentifiedImageError as error:
         raise ValueError(f"read_image: {str(path)!r} is not an image that Pillow can read") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # SyntaxError: a broken PNG
+        raise ValueError(f"read_image: {str(path)!r} cannot be read: {error}") from error
     return _tensor(pixels, dtype, "read_image")

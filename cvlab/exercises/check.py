@@ -110,8 +110,8 @@ def _problem(exercise: Exercise, case: Case, answer: Callable) -> str:
     given = copy.deepcopy(case.arguments)
     try:
         got = answer(*given)
-    except Exception as error:  # the reader's own code may fail in any way
-        return f"  your function raised {type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:  # the reader's own code may fail in any way
+        return f"  your function raised {type(error).__name__}: {_text(str, error)}"
     if got is None:
         return _NOTHING
     if not _same(given, case.arguments):
@@ -120,7 +120,10 @@ def _problem(exercise: Exercise, case: Case, answer: Callable) -> str:
 
 
 def _same(a: tuple, b: tuple) -> bool:
-    return all(torch.equal(x, y) if isinstance(x, Tensor) else x == y for x, y in zip(a, b, strict=True))
+    try:
+        return all(torch.equal(x, y) if isinstance(x, Tensor) else x == y for x, y in zip(a, b, strict=True))
+    except Exception:  # changed so much that the two cannot even be compared
+        return False
 
 
 def _difference(expected: object, got: object, tolerance: float) -> str:
@@ -131,8 +134,11 @@ def _difference(expected: object, got: object, tolerance: float) -> str:
         return next((f"  result {i}:\n{part}" for i, part in enumerate(parts) if part), "")
     try:
         e, g = torch.as_tensor(expected), torch.as_tensor(got)
-    except (TypeError, ValueError, RuntimeError):
+    except Exception:  # what came may be anything
         return f"  expected {_show(expected)}\n  got      {_show(got)}"
+    if not _plain(g):
+        return f"  expected {_show(e)}\n  got      {_show(g)}\n  an ordinary tensor of real numbers is wanted"
+    g = g.detach().cpu()
     both = f"  expected {_show(e)}\n  got      {_show(g)}"
     if e.shape != g.shape:
         return f"{both}\n  shape {tuple(g.shape)} where {tuple(e.shape)} is right"
@@ -145,11 +151,26 @@ def _difference(expected: object, got: object, tolerance: float) -> str:
     return f"{both}\n  largest difference {gap.flatten()[worst].item():.4g}{at}"
 
 
+def _plain(tensor: Tensor) -> bool:
+    """Tell whether a tensor holds real numbers that can be read one by one."""
+    odd = tensor.is_complex() or tensor.is_meta or tensor.is_quantized or tensor.is_nested
+    return not odd and tensor.layout == torch.strided
+
+
 def _show(value: object) -> str:
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor) and _plain(value):
         text = str(value.detach().cpu().double().numpy().round(4).tolist())
         return text if len(text) <= 200 else f"{text[:200]} ... (shape {tuple(value.shape)})"
-    return repr(value)
+    text = _text(repr, value)
+    return text if len(text) <= 200 else f"{text[:200]} ..."
+
+
+def _text(write: Callable[[object], str], value: object) -> str:
+    """Write a value of the reader's; the writing may fail too."""
+    try:
+        return write(value)
+    except Exception:
+        return f"an object of type {type(value).__name__} that cannot be shown"
 
 
 def _show_arguments(arguments: tuple) -> str:

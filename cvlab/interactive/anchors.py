@@ -40,14 +40,15 @@ def anchors(
         pairing: "first" pairs each scale with the first ratio and the first scale with the other ratios, n + m - 1
             anchors a cell; "all" pairs each scale with each ratio, n m anchors a cell.
         shade: whether the cells are shaded from the start by the best IoU that their anchors reach.
-        cell: row and column of the cell chosen at first; the middle one by default.
+        cell: row and column of the cell chosen at first, from 0 and on the map; the middle one by default.
         question: what the figure asks its reader.
 
     Returns:
         The figure, for the last line of a notebook cell.
 
     Raises:
-        InputError: for boxes of another shape, NaN, x2 < x1, and sizes, scales or ratios out of range.
+        InputError: for boxes of another shape, NaN, x2 < x1, sizes, scales or ratios out of range, and a cell that is
+            not on the map.
 
     Notes:
         An anchor of scale s and ratio r on a picture of H x W pixels is s sqrt(H W r) wide and s sqrt(H W / r) high.
@@ -61,6 +62,9 @@ def anchors(
     boxes = as_boxes("anchors", "truths", truths)
     chosen = _positive(ratios, "ratios", 10.0)
     rows, columns = _whole(map_size, "map_size", 1, 24)
+    row, column = _whole(cell if cell is not None else (rows // 2, columns // 2), "cell", 0, 23)
+    if row >= rows or column >= columns:
+        raise InputError(f"anchors: cell must be on the map of {rows} x {columns} cells, got {(row, column)}")
     _check.choice("anchors", "pairing", pairing, ("first", "all"))
     state = {
         "question": question,
@@ -73,7 +77,7 @@ def anchors(
         "ratios": chosen,
         "choices": [*chosen, *(ratio for ratio in CHOICES if min(abs(ratio - r) for r in chosen) > 1e-6)],
         "pairing": pairing,
-        "cell": _whole(cell if cell is not None else (rows // 2, columns // 2), "cell", 0, 23),
+        "cell": [row, column],
         "shade": shade,
         "good": 0.5,
     }

@@ -29,7 +29,7 @@ def nms(
     Args:
         boxes: the predictions (N, 4), xyxy in pixels.
         scores: (N,) scores in [0, 1].
-        labels: (N,) classes, whole numbers from 0 on; without them all boxes are of one class.
+        labels: (N,) classes, whole numbers from 0 to 999; without them all boxes are of one class.
         image: the picture below: a (3, H, W) tensor, float in [0, 1] or uint8, or an (H, W, 3) array.
         names: the classes' names: `names[label]`; without them "class 0", "class 1" and so on.
         iou_threshold: a box is struck out when its IoU with a kept one is greater than this, in [0, 1].

@@ -40,6 +40,8 @@ def quiz(questions: str | Sequence[dict[str, Any]], *, title: str | None = None)
     if isinstance(questions, str):
         content = _load(questions)
         title, questions = title or content["title"], content["questions"]
+    if not isinstance(questions, Sequence):
+        raise InputError(f"quiz: questions must be the name of a quiz or a list of questions, got {questions!r}")
     checked = [_question(i, entry) for i, entry in enumerate(questions)]
     if not checked:
         raise InputError("quiz: there must be one question or more, got none")
@@ -60,7 +62,7 @@ def _question(i: int, entry: Any) -> dict[str, Any]:
     """Return question `i` with nothing but what the figure shows."""
     try:
         options = [
-            {"text": str(option["text"]), "correct": bool(option["correct"]), "why": str(option["why"])}
+            {"text": str(option["text"]), "correct": option["correct"], "why": str(option["why"])}
             for option in entry["options"]
         ]
         checked = {"question": str(entry["question"]), "options": options}
@@ -68,6 +70,9 @@ def _question(i: int, entry: Any) -> dict[str, Any]:
         raise InputError(
             f"quiz: question {i} must have question and options (text, correct, why): {error!r}"
         ) from error
+    for option in options:
+        if not isinstance(option["correct"], bool):
+            raise InputError(f"quiz: question {i} must have correct True or False, got {option['correct']!r}")
     correct = sum(option["correct"] for option in options)
     if not 2 <= len(options) <= 6 or correct != 1:
         raise InputError(

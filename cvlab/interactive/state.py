@@ -16,10 +16,13 @@ from torch import Tensor
 from cvlab import _check
 
 LIMIT = 40_000  # bytes of the embedded JPEG, before base64
+MOST_CLASSES = 1000
 
 
 def as_tensor(op: str, name: str, value: Any) -> Tensor:
     """Return a tensor, an array or nested lists of finite numbers as a float64 tensor on the CPU."""
+    if value is None:
+        raise _check.InputError(f"{op}: {name} must be numbers in a rectangular array, got None")
     try:
         numbers = (
             value.detach().cpu().double() if isinstance(value, Tensor) else torch.from_numpy(np.array(value, float))
@@ -57,12 +60,14 @@ def as_fractions(op: str, name: str, value: Any, count: int) -> list[float]:
 
 
 def as_classes(op: str, name: str, value: Any, count: int) -> list[int]:
-    """Return `count` whole numbers from 0 on, one for each box."""
+    """Return `count` whole numbers from 0 to 999, one for each box."""
     numbers = as_tensor(op, name, value)
     _check.length(op, name, numbers, count, "box")
     for i, number in enumerate(numbers.tolist()):
-        if number < 0 or number % 1:
-            raise _check.InputError(f"{op}: {name}[{i}] must be a whole number from 0 on, got {number:g}")
+        if number % 1 or not 0 <= number < MOST_CLASSES:
+            raise _check.InputError(
+                f"{op}: {name}[{i}] must be a whole number from 0 to {MOST_CLASSES - 1}, got {number:g}"
+            )
     return [int(number) for number in numbers]
 
 
@@ -70,7 +75,7 @@ def as_names(op: str, name: str, value: Sequence[str] | None, count: int, defaul
     """Return at least `count` names; without any given, `default` with the numbers from 0 on."""
     if value is None:
         return [f"{default} {i}" for i in range(count)]
-    if isinstance(value, str) or len(value) < count:
+    if isinstance(value, str) or not hasattr(value, "__len__") or len(value) < count:
         raise _check.InputError(f"{op}: {name} must be {count} strings or more, got {value!r}")
     return [str(name) for name in value]
 
@@ -101,7 +106,10 @@ def _as_rgb(op: str, image: Any) -> Image.Image:
     if isinstance(image, Image.Image):
         return image.convert("RGB")
     is_tensor = isinstance(image, Tensor)
-    array = image.detach().cpu().numpy() if is_tensor else np.asarray(image)
+    if is_tensor:
+        image = image.detach().cpu()
+        image = image.float() if image.dtype == torch.bfloat16 else image  # which NumPy does not know
+    array = image.numpy() if is_tensor else np.asarray(image)
     if is_tensor and array.ndim == 3:
         array = np.moveaxis(array, 0, -1)  # (C, H, W) -> (H, W, C)
     if array.ndim == 3 and array.shape[2] == 1:
@@ -109,6 +117,8 @@ def _as_rgb(op: str, image: Any) -> Image.Image:
     if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
         got = tuple(image.shape) if is_tensor else array.shape
         raise _check.InputError(f"{op}: image must be a (3, H, W) tensor or an (H, W, 3) array, got {got}")
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise _check.InputError(f"{op}: image must be float in [0, 1] or uint8, got {array.dtype}")
     if array.dtype != np.uint8:
         if not np.isfinite(array).all() or array.min() < -1e-3 or array.max() > 1 + 1e-3:
             raise _check.InputError(f"{op}: a float image must be in [0, 1], got {array.min()} to {array.max()}")

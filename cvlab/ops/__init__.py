@@ -16,9 +16,10 @@ from cvlab.ops.matching import (
     match_bipartite_steps,
     pad_targets,
 )
-from cvlab.ops.nms import batched_nms, nms, nms_reference, soft_nms
+from cvlab.ops.nms import batched_nms, nms, nms_reference
 from cvlab.ops.offsets import decode_boxes, encode_boxes
 from cvlab.ops.onnx import onnx_translations
+from cvlab.ops.soft_nms import soft_nms
 
 __all__ = [
     "AnchorGenerator",

@@ -6,7 +6,8 @@ An anchor's scale says its size, its ratio says width / height. The two are kept
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,12 +31,19 @@ def _pair(scales: Sequence[float], ratios: Sequence[float], pairing: str) -> lis
     return [(s, r) for r in ratios for s in scales]
 
 
-def _check_arguments(op: str, sizes: Sequence[Sequence[float]], pairing: str) -> None:
-    for name, values in zip(("map_size", "image_size"), sizes, strict=True):
-        if len(values) != 2:
-            raise _check.InputError(f"{op}: {name} must be (height, width), got {tuple(values)}")
-        _check.positive(op, name, values)
+def _plain_list(values: Any) -> list[Any]:
+    """Turn arrays, tensors and sequences of them into lists."""
+    if hasattr(values, "tolist"):
+        values = values.tolist()
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise _check.InputError(f"AnchorGenerator: scales and ratios must be sequences, got {values!r}")
+    return [v.tolist() if hasattr(v, "tolist") else v for v in values]
+
+
+def _check_placing(op: str, pairing: str, unit: str, offset: float) -> None:
     _check.choice(op, "pairing", pairing, PAIRINGS)
+    _check.choice(op, "unit", unit, ("image", "pixel"))
+    _check.number(op, "offset", offset)
 
 
 def grid_anchors(
@@ -71,7 +79,8 @@ def grid_anchors(
         (h * w * A, 4) xyxy, pixels, row by row, cell by cell, with the A anchors of a cell in the order of `pairing`.
 
     Raises:
-        InputError: A size, scale or ratio is not above 0, or `pairing` or `unit` is unknown.
+        InputError: A size, scale, ratio or stride is not a number above 0, the map's size is not whole, the offset is
+            not finite, the dtype is not floating point, or `pairing` or `unit` is unknown.
 
     Notes:
         On a map or image that is not square d2l's `multibox_prior` measures against the height alone and multiplies
@@ -86,38 +95,50 @@ def grid_anchors(
     References:
         Ren et al. (2015). Faster R-CNN. Section 3.1.1. Liu et al. (2016). SSD. Section 2.2.
     """
-    _check_arguments("grid_anchors", (map_size, image_size), pairing)
-    _check.positive("grid_anchors", "scales", scales)
-    _check.positive("grid_anchors", "ratios", ratios)
-    _check.choice("grid_anchors", "unit", unit, ("image", "pixel"))
+    op = "grid_anchors"
+    _check_placing(op, pairing, unit, offset)
+    for name, size in (("map_size", map_size), ("image_size", image_size), ("stride", stride)):
+        if size is not None:
+            _check.positive(op, name, size, "height, width")
+    if not all(hasattr(cells, "__index__") for cells in map_size):
+        raise _check.InputError(f"{op}: map_size must be whole numbers, got {tuple(map_size)}")
+    _check.positive(op, "scales", scales)
+    _check.positive(op, "ratios", ratios)
+    if not dtype.is_floating_point:
+        raise _check.InputError(f"{op}: dtype must be floating point, got {dtype}")
+    wide = torch.float64 if dtype == torch.float64 else torch.float32  # rounded to `dtype` once, at the end
     unit_length = math.sqrt(image_size[0] * image_size[1]) if unit == "image" else 1.0
     shapes = _pair([s * unit_length for s in scales], ratios, pairing)
     half_sides = [(s * math.sqrt(r) / 2, s / math.sqrt(r) / 2) for s, r in shapes]
     if rounded:
         half_sides = [(round(w), round(h)) for w, h in half_sides]
-    half = torch.tensor([[(-w, -h), (w, h)] for w, h in half_sides], dtype=dtype, device=device)  # (A, 2 corners, xy)
+    half = torch.tensor([[(-w, -h), (w, h)] for w, h in half_sides], dtype=wide, device=device)  # (A, 2 corners, xy)
 
-    step_y, step_x = stride or (image_size[0] / map_size[0], image_size[1] / map_size[1])
-    x = torch.arange(map_size[1], dtype=dtype, device=device).add_(offset).mul_(step_x)
-    y = torch.arange(map_size[0], dtype=dtype, device=device).add_(offset).mul_(step_y)
+    step_y, step_x = stride if stride is not None else (image_size[0] / map_size[0], image_size[1] / map_size[1])
+    x = torch.arange(map_size[1], dtype=wide, device=device).add_(offset).mul_(step_x)
+    y = torch.arange(map_size[0], dtype=wide, device=device).add_(offset).mul_(step_y)
     x = x[None, :, None, None] + half[..., 0]  # (1, w, A, 2 corners)
     y = y[:, None, None, None] + half[..., 1]  # (h, 1, A, 2 corners)
     shape = (*map_size, len(shapes), 2)
-    return torch.stack((x.expand(shape), y.expand(shape)), dim=-1).reshape(-1, 4)  # (h, w, A, 2 corners, xy)
+    return torch.stack((x.expand(shape), y.expand(shape)), dim=-1).reshape(-1, 4).to(dtype)  # (h, w, A, 2 corners, xy)
 
 
 class AnchorGenerator(nn.Module):
     """Makes the anchors of several feature maps.
 
     Args:
-        scales: For each map its scales.
-        ratios: Width / height: for each map its ratios, or one sequence for all maps.
+        scales: For each map its scales; sequences or a 2-D array.
+        ratios: Width / height: for each map its ratios, or one sequence for all maps; sequences or arrays.
         pairing: As in `grid_anchors`.
         unit: "image" for scales relative to the image (SSD), "pixel" for sizes in pixels (Faster R-CNN).
         offset: As in `grid_anchors`.
         strides: "exact" for image size over map size; "floor" for the same rounded down, as torchvision has it; or for
             each map the side of its cells in pixels, as detectron2 has it.
         rounded: As in `grid_anchors`.
+
+    Raises:
+        InputError: A number is not finite or not above 0, a sequence is empty or not for as many maps as the scales, or
+            a word is unknown.
 
     Notes:
         torchvision's anchors: pairing "all_by_ratio", unit "pixel", offset 0, strides "floor", rounded, and ratios
@@ -144,18 +165,28 @@ class AnchorGenerator(nn.Module):
         rounded: bool = False,
     ) -> None:
         super().__init__()
-        _check.choice("AnchorGenerator", "pairing", pairing, PAIRINGS)
-        self.scales = [list(s) for s in scales]
-        self.ratios = [list(r) for r in ratios if isinstance(r, Sequence)]
-        if not self.ratios:  # one sequence for all maps
-            self.ratios = [[r for r in ratios if not isinstance(r, Sequence)]] * len(self.scales)
+        op = "AnchorGenerator"
+        _check_placing(op, pairing, unit, offset)
+        self.scales = _plain_list(scales)
+        self.ratios = _plain_list(ratios)
+        count = len(self.scales)
+        nested = [isinstance(r, Sequence) for r in self.ratios]
+        if count == 0:
+            raise _check.InputError(f"{op}: scales must not be empty")
+        if any(nested) and not all(nested):
+            raise _check.InputError(f"{op}: ratios must be numbers, or a sequence for each map, not both, got {ratios}")
+        if not any(nested):  # one sequence for all maps
+            self.ratios = [self.ratios] * count
         for name, values in (("ratios", self.ratios), ("strides", strides)):
-            if not isinstance(values, str) and len(values) != len(self.scales):
-                raise _check.InputError(
-                    f"AnchorGenerator: {name} must be for {len(self.scales)} maps, got {len(values)}"
-                )
+            if not isinstance(values, str) and len(values) != count:
+                raise _check.InputError(f"{op}: {name} must be for {count} maps, got {len(values)}")
+        for i in range(count):
+            _check.positive(op, f"scales[{i}]", self.scales[i])
+            _check.positive(op, f"ratios[{i}]", self.ratios[i])
         if isinstance(strides, str):
-            _check.choice("AnchorGenerator", "strides", strides, ("exact", "floor"))
+            _check.choice(op, "strides", strides, ("exact", "floor"))
+        else:
+            _check.positive(op, "strides", strides)
         self.pairing, self.unit, self.offset, self.strides, self.rounded = pairing, unit, offset, strides, rounded
 
     @property
@@ -184,11 +215,14 @@ class AnchorGenerator(nn.Module):
         dtype, device = torch.float32, None
         if isinstance(feature_map, Tensor):
             dtype, device = feature_map.dtype, feature_map.device
+            _check.shape("AnchorGenerator", f"maps[{i}]", feature_map, ("...", "h", "w"))
             height, width = feature_map.shape[-2:]
         else:
+            _check.positive("AnchorGenerator", f"maps[{i}]", feature_map, "height, width")
             height, width = feature_map
         stride: tuple[float, float] | None = None
         if self.strides == "floor":
+            _check.positive("AnchorGenerator", "image_size", image_size, "height, width")
             stride = (image_size[0] // height, image_size[1] // width)
         elif not isinstance(self.strides, str):
             stride = (self.strides[i], self.strides[i])

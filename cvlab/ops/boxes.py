@@ -12,21 +12,15 @@ from torch import Tensor
 from cvlab import _check
 from cvlab.ops.rotated import convert_rotated
 
-_COORDS = {"xyxy": 4, "xywh": 4, "cxcywh": 4, "xywhr": 5, "cxcywhr": 5, "xyxyxyxy": 8}
 _UPRIGHT = ("xyxy", "xywh", "cxcywh")
 
 
 def _check_convert(boxes: Tensor, in_fmt: str, out_fmt: str) -> None:
-    _check.choice("box_convert", "in_fmt", in_fmt, list(_COORDS))
-    _check.choice("box_convert", "out_fmt", out_fmt, list(_COORDS))
+    _check.choice("box_convert", "in_fmt", in_fmt, list(_check.COORDS))
+    _check.choice("box_convert", "out_fmt", out_fmt, list(_check.COORDS))
     if (in_fmt in _UPRIGHT) != (out_fmt in _UPRIGHT):
         raise NotImplementedError(f"box_convert: upright and rotated formats do not mix, got {in_fmt} and {out_fmt}")
-    if in_fmt in _UPRIGHT:
-        _check.boxes("box_convert", "boxes", boxes, in_fmt)
-    else:
-        _check.numeric("box_convert", "boxes", boxes)
-        _check.shape("box_convert", "boxes", boxes, ("...", _COORDS[in_fmt]))
-        _check.finite("box_convert", "boxes", boxes)
+    _check.boxes("box_convert", "boxes", boxes, in_fmt)
 
 
 def box_convert(boxes: Tensor, in_fmt: str, out_fmt: str) -> Tensor:
@@ -39,10 +33,12 @@ def box_convert(boxes: Tensor, in_fmt: str, out_fmt: str) -> Tensor:
         out_fmt: The format wanted. Upright and rotated formats do not mix.
 
     Returns:
-        (..., K) boxes in the format wanted, a copy where both formats are the same.
+        (..., K) boxes in the format wanted, a copy where both formats are the same. The dtype is that of `boxes`, but
+        float32 where integers are converted from or to "cxcywh", because a centre may lie between two.
 
     Raises:
-        InputError: A format is unknown, or a box is not finite or has a negative side.
+        InputError: A format is unknown, a box is not finite or has a negative side, or the result does not fit the
+            dtype: uint8 "xywh" with x + w of 256, for instance.
 
     Example:
         >>> box_convert(torch.tensor([[10.0, 20.0, 30.0, 60.0]]), "xyxy", "cxcywh")
@@ -52,9 +48,16 @@ def box_convert(boxes: Tensor, in_fmt: str, out_fmt: str) -> Tensor:
         _check_convert(boxes, in_fmt, out_fmt)
     if in_fmt == out_fmt:
         return boxes.clone()
+    wide = upcast(boxes)
     if "r" in in_fmt or in_fmt == "xyxyxyxy":
-        return convert_rotated(boxes, in_fmt, out_fmt)
-    return _from_xyxy(to_xyxy(boxes, in_fmt), out_fmt)
+        wide = convert_rotated(wide, in_fmt, out_fmt)
+    else:
+        wide = _from_xyxy(to_xyxy(wide, in_fmt), out_fmt)
+    if wide.is_floating_point() and not boxes.is_floating_point():
+        return wide
+    if not _check.scripting():
+        _check.fits("box_convert", f"the result in {out_fmt}", wide, boxes.dtype)
+    return wide.to(boxes.dtype)
 
 
 def to_xyxy(boxes: Tensor, fmt: str) -> Tensor:
@@ -63,7 +66,7 @@ def to_xyxy(boxes: Tensor, fmt: str) -> Tensor:
         return boxes
     x, y, w, h = boxes.unbind(-1)
     if fmt == "cxcywh":
-        x, y = x - 0.5 * w, y - 0.5 * h
+        return torch.stack((x - 0.5 * w, y - 0.5 * h, x + 0.5 * w, y + 0.5 * h), dim=-1)
     return torch.stack((x, y, x + w, y + h), dim=-1)
 
 
@@ -77,10 +80,10 @@ def _from_xyxy(boxes: Tensor, fmt: str) -> Tensor:
 
 
 def upcast(t: Tensor) -> Tensor:
-    """Give half-precision floats as float32 and short integers as int32, so that areas do not overflow."""
+    """Give half-precision floats as float32 and integers as int64, so that areas do not overflow."""
     if t.is_floating_point():
         return t if t.dtype == torch.float32 or t.dtype == torch.float64 else t.float()
-    return t if t.dtype == torch.int32 or t.dtype == torch.int64 else t.int()
+    return t.long()
 
 
 def box_area(boxes: Tensor, fmt: str = "xyxy") -> Tensor:
@@ -91,10 +94,11 @@ def box_area(boxes: Tensor, fmt: str = "xyxy") -> Tensor:
         fmt: "xyxy", "xywh" or "cxcywh".
 
     Returns:
-        (...) areas in square pixels; half precision gives float32, short integers give int32.
+        (...) areas in square pixels; half precision gives float32, integers give int64.
 
     Raises:
-        InputError: The format is unknown, or a box is not finite or has a negative side.
+        InputError: The format is unknown, or a box is not finite, has a negative side, or is so large that areas
+            overflow (a coordinate above 2^61 in float32, 2^509 in float64, 2^29 in integers).
 
     Example:
         >>> box_area(torch.tensor([[10.0, 20.0, 30.0, 60.0]]))
@@ -117,10 +121,10 @@ def clip_boxes_to_image(boxes: Tensor, size: tuple[int, int]) -> Tensor:
         size: The image's (height, width).
 
     Returns:
-        (..., 4) boxes. One that lay outside altogether has a side of zero now.
+        (..., 4) boxes of the same dtype. One that lay outside altogether has a side of zero now.
 
     Raises:
-        InputError: A box is not finite or has x2 < x1 or y2 < y1.
+        InputError: A box is not finite or has x2 < x1 or y2 < y1, or the size is not two numbers of at least 0.
 
     Example:
         >>> clip_boxes_to_image(torch.tensor([[-5.0, 10.0, 50.0, 40.0]]), (30, 40))
@@ -128,10 +132,13 @@ def clip_boxes_to_image(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if not _check.scripting():
         _check.boxes("clip_boxes_to_image", "boxes", boxes)
+        if _check.readable(boxes):
+            _check.positive("clip_boxes_to_image", "size", size, "height, width", zero=True)
     height, width = size
-    x = boxes[..., 0::2].clamp(min=0, max=width)
-    y = boxes[..., 1::2].clamp(min=0, max=height)
-    return torch.stack((x, y), dim=-1).flatten(-2)  # (..., 2, 2) as (x1, y1), (x2, y2)
+    wide = upcast(boxes)  # a size may exceed what a narrow type can hold
+    x = wide[..., 0::2].clamp(min=0, max=width)
+    y = wide[..., 1::2].clamp(min=0, max=height)
+    return torch.stack((x, y), dim=-1).flatten(-2).to(boxes.dtype)  # (..., 2, 2) as (x1, y1), (x2, y2)
 
 
 def remove_small_boxes(boxes: Tensor, min_size: float) -> Tensor:
@@ -145,14 +152,15 @@ def remove_small_boxes(boxes: Tensor, min_size: float) -> Tensor:
         (K,) int64 indices of the boxes that stay, in order.
 
     Raises:
-        InputError: A box is not finite or has x2 < x1 or y2 < y1.
+        InputError: The shape is not (N, 4), or a box is not finite or has x2 < x1 or y2 < y1.
 
     Example:
         >>> remove_small_boxes(torch.tensor([[0.0, 0.0, 9.0, 9.0], [0.0, 0.0, 9.0, 1.0]]), 2.0)
         tensor([0])
     """
     if not _check.scripting():
-        _check.boxes("remove_small_boxes", "boxes", boxes)
+        _check.boxes("remove_small_boxes", "boxes", boxes, dims="N")
+    boxes = upcast(boxes)
     sides = boxes[..., 2:] - boxes[..., :2]
     return torch.where((sides >= min_size).all(dim=-1))[0]
 
@@ -180,10 +188,11 @@ def masks_to_boxes(masks: Tensor, half_open: bool = False) -> Tensor:
         >>> masks_to_boxes(mask), masks_to_boxes(mask, half_open=True)
         (tensor([[3., 2., 6., 4.]]), tensor([[3., 2., 7., 5.]]))
     """
+    if not _check.scripting():
+        _check.tensor("masks_to_boxes", "masks", masks)
     if masks.numel() == 0:
         return torch.zeros((0 if masks.dim() == 0 else masks.shape[0], 4), device=masks.device)
     if not _check.scripting():
-        _check.tensor("masks_to_boxes", "masks", masks)
         _check.shape("masks_to_boxes", "masks", masks, ("N", "H", "W"))
     columns, rows = masks.bool().any(1), masks.bool().any(2)  # (N, W), (N, H)
     x1, x2 = _first_and_end(columns)

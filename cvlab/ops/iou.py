@@ -10,21 +10,16 @@ import torch
 from torch import Tensor
 
 from cvlab import _check
-from cvlab.ops.boxes import _COORDS, _UPRIGHT, box_convert, to_xyxy, upcast
-from cvlab.ops.rotated import rotated_iou
+from cvlab.ops.boxes import to_xyxy, upcast
+from cvlab.ops.rotated import convert_rotated, rotated_iou
 
-_BLOCK = 1 << 14  # pairs computed at a time: what they need stays in the cache
+_BLOCK = 1 << 17  # pairs computed at a time: what they need stays in the cache
 
 
 def _check_pair(op: str, boxes1: Tensor, boxes2: Tensor, fmt: str = "xyxy") -> None:
-    _check.choice(op, "fmt", fmt, list(_COORDS))
+    _check.choice(op, "fmt", fmt, list(_check.COORDS))
     for name, boxes in (("boxes1", boxes1), ("boxes2", boxes2)):
-        if fmt in _UPRIGHT:
-            _check.boxes(op, name, boxes, fmt)
-        else:
-            _check.numeric(op, name, boxes)
-            _check.shape(op, name, boxes, ("N", _COORDS[fmt]))
-            _check.finite(op, name, boxes)
+        _check.boxes(op, name, boxes, fmt, dims="..." if _check.COORDS[fmt] == 4 else "N")
         if boxes.dim() < 2:
             raise _check.InputError(f"{op}: {name} must have shape (..., N, 4), got {tuple(boxes.shape)}")
 
@@ -41,7 +36,8 @@ def box_iou(boxes1: Tensor, boxes2: Tensor, fmt: str = "xyxy") -> Tensor:
         (..., N, M) float, each in [0, 1].
 
     Raises:
-        InputError: A shape or format is wrong, or a box is not finite or has a negative side.
+        InputError: A shape or format is wrong, or a box is not finite, has a negative side, or is so large that areas
+            overflow, see `box_area`.
 
     Notes:
         Two boxes without area have IoU 0; torchvision gives NaN.
@@ -57,10 +53,11 @@ def box_iou(boxes1: Tensor, boxes2: Tensor, fmt: str = "xyxy") -> Tensor:
     if not _check.scripting():
         _check_pair("box_iou", boxes1, boxes2, fmt)
     if "r" in fmt or fmt == "xyxyxyxy":
+        boxes1, boxes2 = upcast(boxes1), upcast(boxes2)
         if fmt != "cxcywhr":
-            boxes1, boxes2 = box_convert(boxes1, fmt, "cxcywhr"), box_convert(boxes2, fmt, "cxcywhr")
+            boxes1, boxes2 = convert_rotated(boxes1, fmt, "cxcywhr"), convert_rotated(boxes2, fmt, "cxcywhr")
         return rotated_iou(boxes1, boxes2)
-    boxes1, boxes2 = to_xyxy(boxes1, fmt), to_xyxy(boxes2, fmt)
+    boxes1, boxes2 = to_xyxy(upcast(boxes1), fmt), to_xyxy(upcast(boxes2), fmt)
     if not _check.scripting() and _can_run_in_blocks(boxes1, boxes2):
         return box_iou_blocks(boxes1, boxes2)
     inter, union = _intersection_union(boxes1, boxes2)
@@ -108,7 +105,7 @@ def pair_iou(a: Tensor, b: Tensor) -> Tensor:
 
 def box_iou_blocks(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """Compute `box_iou` in place, in blocks of rows small enough for the cache; unchecked, and without a gradient."""
-    a, b = columns(upcast(boxes1)), columns(upcast(boxes2))
+    a, b = columns(boxes1), columns(boxes2)
     rows = max(1, _BLOCK // max(1, len(boxes2)))
     if len(boxes1) <= rows:
         return pair_iou(a, b).clamp_(min=0)

@@ -1,7 +1,8 @@
 """Matching anchors with objects: which anchor learns which object.
 
 Two rules: `match_bipartite` (SSD, d2l), after which every object has an anchor of its own, and `match_argmax` (Faster
-R-CNN, torchvision). `match_bipartite_steps` shows the first one at work, entry by entry.
+R-CNN, torchvision). `match_bipartite_steps` shows the first one at work, entry by entry. Matching is not
+differentiable: no gradient flows to the IoU.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from cvlab import _check
+from cvlab.ops.boxes import upcast
 from cvlab.ops.iou import box_iou, box_iou_blocks
 from cvlab.ops.offsets import encode_unchecked, four_weights
 
@@ -20,10 +22,12 @@ BELOW, BETWEEN = -1, -2
 """What `match_argmax` says of an anchor that is matched with nothing: background, or neither."""
 
 
-def _check_iou(op: str, iou: Tensor) -> None:
+def _checked_iou(op: str, iou: Tensor) -> Tensor:
+    """Give the matrix, checked and without a gradient: indices have none."""
     _check.numeric(op, "iou", iou, floating=True)
     _check.shape(op, "iou", iou, ("G", "A"))
-    _check.finite(op, "iou", iou)
+    _check.fractions(op, "iou", iou)
+    return iou.detach()
 
 
 class MatchStep(NamedTuple):
@@ -50,7 +54,7 @@ def match_bipartite_steps(iou: Tensor) -> Iterator[MatchStep]:
         >>> [(s.gt, s.anchor) for s in match_bipartite_steps(torch.tensor([[0.9, 0.8, 0.1], [0.7, 0.6, 0.2]]))]
         [(0, 0), (1, 1)]
     """
-    _check_iou("match_bipartite_steps", iou)
+    iou = _checked_iou("match_bipartite_steps", iou)
     values = iou.tolist()
     rows: list[int] = []
     columns: list[int] = []
@@ -73,7 +77,7 @@ def match_bipartite_reference(iou: Tensor, threshold: float = 0.5) -> Tensor:
         >>> match_bipartite_reference(torch.tensor([[0.9, 0.8, 0.1], [0.7, 0.6, 0.2]]))
         tensor([ 0,  1, -1])
     """
-    _check_iou("match_bipartite_reference", iou)
+    iou = _checked_iou("match_bipartite_reference", iou)
     _check.fraction("match_bipartite_reference", "threshold", threshold)
     matches = [-1] * iou.shape[1]
     for anchor, column in enumerate(iou.t().tolist()):
@@ -99,11 +103,11 @@ def match_bipartite(iou: Tensor, threshold: float = 0.5) -> Tensor:
         (A,) int64 index of the object, or -1 for background.
 
     Raises:
-        InputError: `iou` is not a finite matrix, or the threshold lies outside [0, 1].
+        InputError: `iou` is not a matrix of numbers in [0, 1], or the threshold lies outside [0, 1].
 
     Notes:
         d2l's `assign_anchor_to_bbox`, with its order among equals; there the matrix is (A, G), and with more objects
-        than anchors it goes on with entries already crossed out.
+        than anchors it goes on with entries already crossed out. Not differentiable: no gradient flows to `iou`.
 
     Example:
         >>> match_bipartite(torch.tensor([[0.9, 0.8, 0.1], [0.7, 0.6, 0.2]]))  # object 1 would have none
@@ -112,7 +116,7 @@ def match_bipartite(iou: Tensor, threshold: float = 0.5) -> Tensor:
     References:
         Liu et al. (2016). SSD: single shot multibox detector. Section 2.2, matching strategy.
     """
-    _check_iou("match_bipartite", iou)
+    iou = _checked_iou("match_bipartite", iou)
     _check.fraction("match_bipartite", "threshold", threshold)
     real = torch.ones(1, len(iou), dtype=torch.bool, device=iou.device)
     return _match_batch(iou[None], real, threshold)[0]
@@ -166,10 +170,12 @@ def match_argmax(iou: Tensor, high: float, low: float, allow_low_quality: bool =
         (A,) int64 index of the object, -1 below `low`, -2 between.
 
     Raises:
-        InputError: `iou` is not a finite matrix, a threshold lies outside [0, 1], or `low` exceeds `high`.
+        InputError: `iou` is not a matrix of numbers in [0, 1], a threshold lies outside [0, 1], or `low` exceeds
+            `high`.
 
     Notes:
-        torchvision's `Matcher`, which refuses images without objects; here all their anchors are -1.
+        torchvision's `Matcher`, which refuses images without objects; here all their anchors are -1. Not
+        differentiable: no gradient flows to `iou`.
 
     Example:
         >>> match_argmax(torch.tensor([[0.8, 0.5, 0.1, 0.0], [0.0, 0.1, 0.2, 0.0]]), 0.7, 0.3, allow_low_quality=True)
@@ -178,7 +184,7 @@ def match_argmax(iou: Tensor, high: float, low: float, allow_low_quality: bool =
     References:
         Ren et al. (2015). Faster R-CNN. Section 3.1.2.
     """
-    _check_iou("match_argmax", iou)
+    iou = _checked_iou("match_argmax", iou)
     _check.fraction("match_argmax", "high", high)
     _check.fraction("match_argmax", "low", low)
     if low > high:
@@ -213,19 +219,21 @@ def detection_targets(
     Args:
         anchors: (A, 4) float, xyxy, pixels.
         boxes: (B, G, 4) float, xyxy, pixels; see `pad_targets`.
-        labels: (B, G) int64 classes from 1 on; -1 marks padding, whose boxes are not looked at.
+        labels: (B, G) signed integers, classes from 1 on; -1 marks padding, whose boxes are not looked at.
         threshold: As in `match_bipartite`.
         weights: As in `encode_boxes`.
         variances: As in `encode_boxes`.
 
     Returns:
-        labels (B, A) int64, the class or 0 for background; offsets (B, A, 4), 0 for background; mask (B, A) bool, true
-        where an anchor has an object.
+        labels (B, A) int64, the class or 0 for background; offsets (B, A, 4) in the dtype of `boxes`, 0 for
+        background; mask (B, A) bool, true where an anchor has an object.
 
     Raises:
-        InputError: Shapes do not fit, a label is 0 or below -1, or a box or anchor is not finite or has no area.
+        InputError: Shapes do not fit, labels are no integers, a label is 0 or below -1, or a box or anchor is not
+            finite or has no area.
 
     Notes:
+        The offsets are differentiable with respect to boxes and anchors; which anchor has which object is not.
         d2l's `multibox_target` counts classes from 0 and takes padding for objects.
 
     Example:
@@ -241,7 +249,7 @@ def detection_targets(
     for name, value in (("anchors", anchors), ("boxes", boxes)):
         _check.numeric(op, name, value, floating=True)
     _check.shape(op, "boxes", boxes, ("B", "G", 4))
-    _check.numeric(op, "labels", labels)
+    _check.integer(op, "labels", labels)
     _check.shape(op, "labels", labels, boxes.shape[:2])
     _check.shape(op, "anchors", anchors, ("A", 4))
     _check.boxes(op, "anchors", anchors, strict=True)
@@ -256,7 +264,7 @@ def detection_targets(
     _check.boxes(op, "boxes", boxes, strict=True)
 
     batch, objects, count = *labels.shape, len(anchors)
-    iou = _iou(boxes.reshape(-1, 4), anchors).reshape(batch, objects, count)
+    iou = _iou(boxes.detach().reshape(-1, 4), anchors.detach()).reshape(batch, objects, count)
     matches = _match_batch(iou.masked_fill_(~real[..., None], -1), real, threshold)  # (B, A)
     mask = matches >= 0
     image, anchor = mask.nonzero().unbind(1)  # few: only these are encoded
@@ -264,13 +272,14 @@ def detection_targets(
     out_labels = torch.zeros_like(matches)
     out_labels[image, anchor] = labels[image, gt].to(torch.int64)
     offsets = boxes.new_zeros(batch, count, 4)
-    offsets[image, anchor] = encode_unchecked(boxes[image, gt], anchors[anchor].to(boxes.dtype), w)
+    offsets[image, anchor] = encode_unchecked(boxes[image, gt], anchors[anchor], w).to(boxes.dtype)
     return DetectionTargets(out_labels, offsets, mask)
 
 
 def _iou(boxes: Tensor, anchors: Tensor) -> Tensor:
-    """Compute the IoU of boxes already checked."""
-    if boxes.device.type == "cpu" and boxes.dtype == anchors.dtype and not boxes.requires_grad:
+    """Compute the IoU of boxes already checked, without a gradient."""
+    boxes, anchors = upcast(boxes), upcast(anchors)
+    if boxes.device.type == "cpu" and boxes.dtype == anchors.dtype:
         return box_iou_blocks(boxes, anchors)
     return box_iou(boxes, anchors)
 
@@ -279,13 +288,13 @@ def pad_targets(targets: Sequence[dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
     """Stack the targets of several images into two tensors, filled up with -1.
 
     Args:
-        targets: For each image a dictionary with boxes (G_i, 4) and labels (G_i,), where G_i may be 0.
+        targets: For each image a dictionary with boxes (G_i, 4) and labels (G_i,), signed integers; G_i may be 0.
 
     Returns:
         boxes (B, G, 4) and labels (B, G), G the largest number of objects.
 
     Raises:
-        InputError: `targets` is empty, or an image has not as many labels as boxes.
+        InputError: `targets` is empty, an image has not as many labels as boxes, or labels are no integers.
 
     Example:
         >>> one = {"boxes": torch.tensor([[0.0, 0.0, 9.0, 9.0]]), "labels": torch.tensor([2])}
@@ -298,6 +307,7 @@ def pad_targets(targets: Sequence[dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
         raise _check.InputError("pad_targets: targets must not be empty")
     for i, target in enumerate(targets):
         _check.shape("pad_targets", f"boxes of target {i}", target["boxes"], ("G", 4))
+        _check.integer("pad_targets", f"labels of target {i}", target["labels"])
         _check.length("pad_targets", f"labels of target {i}", target["labels"], len(target["boxes"]), of="box")
     pad = torch.nn.utils.rnn.pad_sequence
     boxes = pad([t["boxes"] for t in targets], batch_first=True, padding_value=-1)

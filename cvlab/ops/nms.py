@@ -1,7 +1,7 @@
 """Non-maximum suppression: keep the best box, drop those that overlap it too much, go on with the best that is left.
 
 `nms_reference` says it in a loop; `nms` does the same in few large steps and gives the same indices; `batched_nms`
-keeps classes apart; `soft_nms` lowers scores instead of dropping boxes.
+keeps classes apart.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from cvlab.ops.boxes import upcast
 from cvlab.ops.iou import box_iou, columns, pair_iou
 
 _FEW = 24  # up to so many boxes, plain Python is quicker than any tensor
-_HEAD, _LARGEST_HEAD = 160, 320  # boxes solved at once: the first time, and at most
+_HEAD, _LARGEST_HEAD = 160, 512  # boxes solved at once: the first time, and at most
 _SWEEP = 1500  # from so many boxes on, it pays to look only at neighbours
-_BLOCK = 1 << 15  # pairs computed at a time: what they need stays in the cache
-_GROUP = 32  # kept boxes, next to each other in x, that strike together
+_BLOCK = 1 << 17  # pairs computed at a time: what they need stays in the cache
+_LARGEST = _check.largest(torch.float32)  # coordinates beyond it are left to the check
+_GROUP = 64  # kept boxes, next to each other in x, that strike together
 
 
-def _check_inputs(op: str, boxes: Tensor, scores: Tensor, iou_threshold: float) -> None:
+def check_inputs(op: str, boxes: Tensor, scores: Tensor, iou_threshold: float) -> None:
+    """Check types, shapes and the threshold of a suppression; values are checked where they are used."""
     _check.numeric(op, "boxes", boxes, floating=True)
     _check.numeric(op, "scores", scores, floating=True)
     _check.shape(op, "boxes", boxes, ("N", 4))
@@ -56,7 +58,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
         tensor([1, 2])
     """
     if not _check.scripting():
-        _check_inputs("nms", boxes, scores, iou_threshold)
+        check_inputs("nms", boxes, scores, iou_threshold)
         if _check.readable(boxes):
             return _nms_eager(boxes, scores, iou_threshold)
     kept: Tensor = torch.ops.cvlab.nms(boxes, scores, iou_threshold)
@@ -71,7 +73,7 @@ def _nms_eager(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
             return torch.tensor(few, dtype=torch.int64)
     _check.boxes("nms", "boxes", boxes)
     order = _order("nms", scores)
-    return order[_suppress(columns(boxes.index_select(0, order)), _at_most(iou_threshold, boxes.dtype))]
+    return order[_suppress(columns(boxes.index_select(0, order)), at_most(iou_threshold, boxes.dtype))]
 
 
 def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: float) -> Tensor:
@@ -80,38 +82,51 @@ def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: floa
     Args:
         boxes: (N, 4) float, xyxy, pixels.
         scores: (N,) float.
-        idxs: (N,) integer, the class (or image, or level) of each box.
+        idxs: (N,) signed integers of any size, the class (or image, or level) of each box.
         iou_threshold: As in `nms`.
 
     Returns:
         (K,) int64 indices of the boxes kept, best first over all classes.
 
     Raises:
-        InputError: As in `nms`, or `idxs` has another length.
+        InputError: As in `nms`, or `idxs` has another length or no integers.
 
     Notes:
         The result is that of one `nms` for each class. torchvision's, up to 1,000 boxes, moves the classes apart by
-        adding to the coordinates, which rounds them: there it can differ where an IoU all but equals the threshold.
+        adding to the coordinates, which rounds them: there it can differ where an IoU all but equals the threshold. A
+        compiled or exported program holds one operator, `cvlab::batched_nms`, and gives the same indices.
 
     Example:
         >>> boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [1.0, 0.0, 11.0, 10.0], [0.0, 0.0, 10.0, 9.0]])
         >>> batched_nms(boxes, torch.tensor([0.8, 0.9, 0.7]), torch.tensor([1, 2, 1]), 0.5)
         tensor([1, 0])
     """
+    if not _check.scripting():
+        _check.tensor("batched_nms", "boxes", boxes)
+        if _check.readable(boxes):
+            return _batched_nms_eager(boxes, scores, idxs, iou_threshold)
+        _check_batched(boxes, scores, idxs, iou_threshold)
+    kept: Tensor = torch.ops.cvlab.batched_nms(boxes, scores, idxs, iou_threshold)
+    return kept
+
+
+def _check_batched(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: float) -> None:
+    check_inputs("batched_nms", boxes, scores, iou_threshold)
+    _check.integer("batched_nms", "idxs", idxs)
+    _check.length("batched_nms", "idxs", idxs, boxes.shape[0], of="box")
+
+
+def _batched_nms_eager(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: float) -> Tensor:
     if boxes.numel() == 0:  # as in torchvision: nothing else is looked at
         return torch.empty((0,), dtype=torch.int64, device=boxes.device)
-    _check_inputs("batched_nms", boxes, scores, iou_threshold)
-    _check.length("batched_nms", "idxs", idxs, boxes.shape[0], of="box")
-    if not _check.readable(boxes):
-        apart = idxs.to(boxes.dtype) * (boxes.max() - boxes.min() + 1)
-        return nms(boxes + apart[:, None], scores, iou_threshold)
+    _check_batched(boxes, scores, idxs, iou_threshold)
     boxes, scores = _plain(boxes), _plain(scores)
     _check.boxes("batched_nms", "boxes", boxes)
     order = _order("batched_nms", scores)
     ranks = idxs[order].argsort(stable=True)  # by class, and by score within
     sizes = torch.unique_consecutive(idxs[order][ranks], return_counts=True)[1]
     ranked = columns(boxes.index_select(0, order[ranks]))
-    kept = _suppress_classes(ranked, sizes, _at_most(iou_threshold, boxes.dtype))
+    kept = _suppress_classes(ranked, sizes, at_most(iou_threshold, boxes.dtype))
     return order[ranks[kept].sort()[0]]
 
 
@@ -130,13 +145,14 @@ def _order(op: str, scores: Tensor) -> Tensor:
 
 def _suppress_few(boxes: list[list[float]], scores: list[float], threshold: float) -> list[int] | None:
     """Suppress in plain Python; None where a value is bad, or an IoU so near the threshold that rounding decides."""
+    low, high = -_LARGEST, _LARGEST
     kept: list[tuple[float, float, float, float, float]] = []
     indices = []
     for i in sorted(range(len(boxes)), key=scores.__getitem__, reverse=True):
         x1, y1, x2, y2 = boxes[i]
-        area = (x2 - x1) * (y2 - y1)
-        if not (x1 <= x2 and y1 <= y2 and area < math.inf and scores[i] == scores[i]):
+        if not (low <= x1 <= x2 <= high and low <= y1 <= y2 <= high and scores[i] == scores[i]):
             return None
+        area = (x2 - x1) * (y2 - y1)
         for u1, v1, u2, v2, other in kept:
             w, h = min(x2, u2) - max(x1, u1), min(y2, v2) - max(y1, v1)
             if w > 0 and h > 0:
@@ -197,7 +213,7 @@ def _suppress_classes(ranked: Tensor, sizes: Tensor, threshold: float) -> Tensor
             kept.append(_suppress(ranked[:, start : start + largest].contiguous(), threshold) + start)
             first += 1
             continue
-        some = slice(first, first + max(1, 2 * _BLOCK // largest**2))
+        some = slice(first, first + max(1, _BLOCK // (2 * largest**2)))
         ranks = starts[by_size[some], None] + torch.arange(largest, device=ranked.device)  # (classes, largest)
         real = ranks < ends[by_size[some], None]
         boxes = ranked[:, ranks * real] * real  # padding is empty boxes, which suppress nothing
@@ -249,7 +265,7 @@ def _strike_neighbours(winners: Tensor, rest: Tensor, threshold: float) -> Tenso
 
 
 @functools.lru_cache(maxsize=64)
-def _at_most(threshold: float, dtype: torch.dtype) -> float:
+def at_most(threshold: float, dtype: torch.dtype) -> float:
     """Round down to a number of the given precision: an IoU above one is above the other."""
     rounded = torch.tensor(threshold, dtype=dtype)
     if float(rounded) > threshold:
@@ -264,72 +280,16 @@ def nms_reference(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor
         >>> nms_reference(torch.tensor([[0.0, 0.0, 4.0, 4.0], [0.0, 0.0, 4.0, 3.0]]), torch.tensor([0.1, 0.2]), 0.7)
         tensor([1])
     """
-    _check_inputs("nms_reference", boxes, scores, iou_threshold)
+    check_inputs("nms_reference", boxes, scores, iou_threshold)
+    _check.boxes("nms_reference", "boxes", boxes)
     iou = box_iou(boxes, boxes).tolist()
-    left = scores.argsort(descending=True, stable=True).tolist()
+    left = _order("nms_reference", scores).tolist()
     kept = []
     while left:
         best = left.pop(0)
         kept.append(best)
         left = [i for i in left if iou[best][i] <= iou_threshold]
     return torch.tensor(kept, dtype=torch.int64, device=boxes.device)
-
-
-def soft_nms(
-    boxes: Tensor,
-    scores: Tensor,
-    method: str = "linear",
-    iou_threshold: float = 0.3,
-    sigma: float = 0.5,
-    score_threshold: float = 0.001,
-) -> tuple[Tensor, Tensor]:
-    """Lower the scores of boxes that overlap better ones, instead of dropping them.
-
-    Args:
-        boxes: (N, 4) float, xyxy, pixels.
-        scores: (N,) float, at least 0.
-        method: "linear": times 1 - IoU where IoU exceeds the threshold; "gaussian": times exp(-IoU^2 / sigma).
-        iou_threshold: For "linear"; in [0, 1].
-        sigma: For "gaussian"; above 0.
-        score_threshold: Boxes whose score falls below go.
-
-    Returns:
-        (K,) int64 indices in the order they were chosen, and their (K,) lowered scores, which never increase.
-
-    Raises:
-        InputError: As in `nms`, or the method is unknown, or sigma is not above 0.
-
-    Example:
-        >>> boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 5.0], [20.0, 0.0, 30.0, 10.0]])
-        >>> soft_nms(boxes, torch.tensor([0.9, 0.8, 0.7]))  # the second overlaps the first by half: 0.8 * 0.5
-        (tensor([0, 2, 1]), tensor([0.9000, 0.7000, 0.4000]))
-
-    References:
-        Bodla et al. (2017). Soft-NMS: improving object detection with one line of code. Equations 2 and 3.
-    """
-    _check.choice("soft_nms", "method", method, ("linear", "gaussian"))
-    _check.positive("soft_nms", "sigma", [sigma])
-    _check.fraction("soft_nms", "score_threshold", score_threshold)
-    _check_inputs("soft_nms", boxes, scores, iou_threshold)
-    _check.finite("soft_nms", "scores", scores)
-    boxes, left = boxes.detach(), upcast(scores.detach()).clone()
-    index = torch.arange(len(left), device=left.device)
-    kept, lowered = [index[:0]], [left[:0]]
-    _check.boxes("soft_nms", "boxes", boxes)
-    while True:
-        stays = left >= score_threshold
-        boxes, left, index = boxes[stays], left[stays], index[stays]
-        if not len(left):
-            return torch.cat(kept), torch.cat(lowered)
-        best = int(left.argmax())
-        kept.append(index[best : best + 1])
-        lowered.append(left[best : best + 1].clone())
-        iou = box_iou(boxes[best : best + 1], boxes)[0]
-        if method == "linear":
-            left = torch.where(iou > iou_threshold, left * (1 - iou), left)
-        else:
-            left = left * torch.exp(-(iou**2) / sigma)
-        left[best] = -1.0  # chosen: out of the game
 
 
 @torch.library.custom_op("cvlab::nms", mutates_args=())
@@ -339,4 +299,14 @@ def _nms_operator(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor
 
 @_nms_operator.register_fake
 def _(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
+    return boxes.new_empty(torch.library.get_ctx().new_dynamic_size(), dtype=torch.int64)
+
+
+@torch.library.custom_op("cvlab::batched_nms", mutates_args=())
+def _batched_nms_operator(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: float) -> Tensor:
+    return _batched_nms_eager(boxes, scores, idxs, iou_threshold)
+
+
+@_batched_nms_operator.register_fake
+def _(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: float) -> Tensor:
     return boxes.new_empty(torch.library.get_ctx().new_dynamic_size(), dtype=torch.int64)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cvlab import _check
+from cvlab.ops.boxes import upcast
 
 
 def four_weights(
@@ -19,9 +20,7 @@ def four_weights(
         raise _check.InputError(f"{op}: give weights or variances, not both")
     name, values = ("weights", weights) if variances is None else ("variances", variances)
     values = (10.0, 10.0, 5.0, 5.0) if values is None else values
-    if len(values) != 4:
-        raise _check.InputError(f"{op}: {name} must be four numbers, for x, y, width, height, got {len(values)}")
-    _check.positive(op, name, values)
+    _check.positive(op, name, values, "x, y, width, height")
     x, y, w, h = values
     return (x, y, w, h) if variances is None else (1 / x, 1 / y, 1 / w, 1 / h)
 
@@ -52,7 +51,8 @@ def encode_boxes(
         (..., 4) float offsets dx, dy, dw, dh.
 
     Raises:
-        InputError: A box or anchor is not finite or has a side of zero or less; weights and variances are both given.
+        InputError: A box or anchor is not finite or has a side of zero or less; weights and variances are both given;
+            the shapes do not broadcast.
 
     Notes:
         torchvision's `BoxCoder.encode`. d2l's `offset_boxes` adds 1e-6 within the logarithm.
@@ -68,11 +68,13 @@ def encode_boxes(
     for name, value in (("boxes", boxes), ("anchors", anchors)):
         _check.numeric("encode_boxes", name, value, floating=True)
         _check.boxes("encode_boxes", name, value, strict=True)
-    return encode_unchecked(boxes, anchors, w)
+    _check.broadcast("encode_boxes", "boxes", boxes, "anchors", anchors)
+    return encode_unchecked(boxes, anchors, w).to(torch.promote_types(boxes.dtype, anchors.dtype))
 
 
 def encode_unchecked(boxes: Tensor, anchors: Tensor, weights: tuple[float, float, float, float]) -> Tensor:
-    """Do `encode_boxes` for values already checked."""
+    """Do `encode_boxes` for values already checked, in float32 at least."""
+    boxes, anchors = upcast(boxes), upcast(anchors)
     (centre, size), (anchor_centre, anchor_size) = _centre_size(boxes), _centre_size(anchors)
     offsets = torch.cat(((centre - anchor_centre) / anchor_size, torch.log(size / anchor_size)), dim=-1)
     return offsets * torch.tensor(weights, dtype=offsets.dtype, device=offsets.device)
@@ -95,11 +97,11 @@ def decode_boxes(
         max_log_size: Upper limit of dw and dh, divided by their weights, so that exp cannot overflow; None for none.
 
     Returns:
-        (..., 4) xyxy, pixels.
+        (..., 4) xyxy, pixels, in the dtype of `deltas`; computed in float32 at least.
 
     Raises:
         InputError: A delta is not finite; an anchor is not finite or has a side of zero or less; weights and variances
-            are both given.
+            are both given; the limit is not a finite number; the shapes do not broadcast.
 
     Notes:
         torchvision's `BoxCoder.decode`, whose limit is the default here; d2l's `offset_inverse` has none.
@@ -114,9 +116,13 @@ def decode_boxes(
     _check.finite("decode_boxes", "deltas", deltas)
     _check.numeric("decode_boxes", "anchors", anchors, floating=True)
     _check.boxes("decode_boxes", "anchors", anchors, strict=True)
-    deltas = deltas / torch.tensor(w, dtype=deltas.dtype, device=deltas.device)
-    anchor_centre, anchor_size = _centre_size(anchors.to(deltas.dtype))
-    centre = anchor_centre + deltas[..., :2] * anchor_size
-    log_size = deltas[..., 2:] if max_log_size is None else deltas[..., 2:].clamp(max=max_log_size)
+    _check.broadcast("decode_boxes", "deltas", deltas, "anchors", anchors)
+    if max_log_size is not None:
+        _check.number("decode_boxes", "max_log_size", max_log_size)
+    wide = upcast(deltas)
+    wide = wide / torch.tensor(w, dtype=wide.dtype, device=wide.device)
+    anchor_centre, anchor_size = _centre_size(upcast(anchors))
+    centre = anchor_centre + wide[..., :2] * anchor_size
+    log_size = wide[..., 2:] if max_log_size is None else wide[..., 2:].clamp(max=max_log_size)
     half = 0.5 * torch.exp(log_size) * anchor_size
-    return torch.cat((centre - half, centre + half), dim=-1)
+    return torch.cat((centre - half, centre + half), dim=-1).to(deltas.dtype)

@@ -92,8 +92,8 @@ def rotated_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     points = torch.cat((a, b, (p + s[..., None] * along_a).flatten(-3, -2)), -2)  # (N, M, 24, 2)
     valid = torch.cat((_inside(a, b), _inside(b, a), crossing.flatten(-2)), -1)  # (N, M, 24)
     inter = _area(points, valid)
-    area1 = (boxes1[:, 2] * boxes1[:, 3]).double().abs()[:, None]
-    area2 = (boxes2[:, 2] * boxes2[:, 3]).double().abs()[None]
+    area1 = (boxes1[:, 2].double() * boxes1[:, 3])[:, None]
+    area2 = (boxes2[:, 2].double() * boxes2[:, 3])[None]
     union = area1 + area2 - inter
     iou = torch.where(union > 0, inter / torch.where(union > 0, union, torch.ones_like(union)), torch.zeros_like(union))
     return iou.clamp(0, 1).to(boxes1.dtype if boxes1.is_floating_point() else torch.float32)

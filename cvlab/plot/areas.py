@@ -29,7 +29,8 @@ def masks(
     """Tint the areas of masks and draw their outlines.
 
     Args:
-        masks: (N, H, W) bool, the pixels of each object. N = 0 draws nothing.
+        masks: (N, H, W) bool, the pixels of each object; H and W are those of the picture they are drawn on, if there
+            is one. N = 0 draws nothing.
         ax: The Axes to draw on; the current ones if None.
         labels: N class numbers or texts, written on the masks if `names` is given or they are texts.
         names: What to write for a class number: a list or a mapping.
@@ -46,7 +47,7 @@ def masks(
     from skimage.measure import find_contours
 
     operation = "plot.masks"
-    found = array(masks)
+    found = array(masks, "masks", operation)
     if found.ndim != 3:
         raise ValueError(f"{operation}: masks must have shape (N, H, W), got {found.shape}")
     if found.dtype != bool:
@@ -55,6 +56,7 @@ def masks(
     ax = plt.gca() if ax is None else ax
     chosen = resolve(color, label_list, len(found), "class", operation)
     _, height, width = found.shape
+    _check_size(ax, height, width, operation)
     tint = np.zeros((height, width, 4), np.float32)
     line = line_width(ax, len(found))
     for i, (mask, own) in enumerate(zip(found, chosen, strict=True)):
@@ -69,6 +71,18 @@ def masks(
     if len(found):
         ax.imshow(tint, extent=(0, width, height, 0), interpolation="nearest")
     return ax
+
+
+def _check_size(ax: Axes, height: int, width: int, operation: str) -> None:
+    """Refuse masks of another size than the picture on `ax`."""
+    if not ax.images:
+        return
+    left, right, bottom, top = ax.images[0].get_extent()
+    size = abs(bottom - top), abs(right - left)
+    if size != (height, width):
+        raise ValueError(
+            f"{operation}: masks must have the picture's size {size[0]:g} x {size[1]:g}, got {height} x {width}"
+        )
 
 
 def _middle(mask: np.ndarray) -> tuple[float, float, float, float]:
@@ -98,7 +112,8 @@ def heatmap(
         ax: The Axes to draw on; those of a new figure if None.
         image: A picture to lay the colours over, as in `image`; the matrix is stretched over it.
         alpha: Opacity of the colours over a picture.
-        limits: The values of the two ends of the colour scale; by default the smallest and the largest.
+        limits: The values of the two ends of the colour scale, the lower first; by default the smallest and the
+            largest.
         cmap: matplotlib's name of the colour map; the default keeps its order for colour-blind eyes and in grey.
         colorbar: Whether to draw the scale.
         numbers: A format such as ".2f" with which to write every value in its cell; None writes none.
@@ -109,7 +124,8 @@ def heatmap(
         The Axes drawn on.
 
     Raises:
-        ValueError: If the matrix is not (H, W) or not finite, or a length is wrong.
+        TypeError: If the values are no numbers.
+        ValueError: If the matrix is not (H, W) or not finite, the limits are no range, or a length is wrong.
 
     Example:
         >>> import torch
@@ -119,7 +135,7 @@ def heatmap(
         ['0.00', '0.50', '1.00', '0.25']
     """
     operation = "plot.heatmap"
-    found = array(values)
+    found = array(values, "values", operation)
     if found.ndim != 2 or found.size == 0:
         raise ValueError(f"{operation}: values must have shape (H, W), got {found.shape}")
     found = found.astype(np.float64)
@@ -134,8 +150,8 @@ def heatmap(
         ax.imshow(
             picture, cmap="gray", vmin=0, vmax=255 if picture.dtype == np.uint8 else 1, extent=(0, width, height, 0)
         )
-    low, high = limits or (float(found.min()), float(found.max()))
-    scale = Normalize(low, high)
+    low, high = (found.min(), found.max()) if limits is None else _limits(limits, operation)
+    scale = Normalize(float(low), float(high))
     shown = ax.imshow(
         found,
         cmap=cmap,
@@ -151,6 +167,14 @@ def heatmap(
         bar = ax.figure.colorbar(shown, ax=ax, shrink=0.85)
         bar.outline.set_visible(False)
     return ax
+
+
+def _limits(limits: Any, operation: str) -> np.ndarray:
+    """Check the ends of a colour scale: two finite numbers, the lower first."""
+    ends = array(limits, "limits", operation)
+    if ends.shape != (2,) or not np.isfinite(ends).all() or ends[0] >= ends[1]:
+        raise ValueError(f"{operation}: limits must be two finite numbers, the lower first, got {limits!r}")
+    return ends
 
 
 def _cell_names(

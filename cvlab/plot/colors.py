@@ -24,7 +24,7 @@ def resolve(color: Color, labels: list | None, count: int, default: str, operati
 
     Args:
         color: A role ("truth", "prediction", "anchor", "ignored", "reader"); "class" for one colour for each label;
-            a mapping from label to colour; any matplotlib colour; or a sequence with one of these for each item.
+            a mapping from label to role or colour; any matplotlib colour; or a sequence of these, one for each item.
         labels: The items' labels, or None. Without labels, "class" gives each item a colour of its own.
         count: The number of items.
         default: What `color=None` stands for.
@@ -42,7 +42,7 @@ def resolve(color: Color, labels: list | None, count: int, default: str, operati
         missing = [key for key in keys if key not in color]
         if missing:
             raise ValueError(f"{operation}: color must map every label to a colour, got none for label {missing[0]!r}")
-        return [color[key] for key in keys]
+        return [_one(color[key], operation) for key in keys]
     if isinstance(color, str) and color == "class":
         return class_colors(keys)
     if isinstance(color, str) or is_color_like(color):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,18 @@ import torch
 Names = Mapping[int, str] | Sequence[str]
 
 
-def array(values: Any) -> np.ndarray:
-    """Copy tensor, array or list `values` to a NumPy array on the CPU."""
-    if isinstance(values, torch.Tensor):
-        values = values.detach().cpu().as_subclass(torch.Tensor)
-        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
-    return np.asarray(values)
+def array(values: Any, name: str, operation: str) -> np.ndarray:
+    """Copy tensor, array or list `values` to a NumPy array of numbers on the CPU."""
+    try:
+        if isinstance(values, torch.Tensor):
+            values = values.detach().cpu().as_subclass(torch.Tensor)
+            values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+        found = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # rows of unequal lengths, or a tensor without values
+        raise ValueError(f"{operation}: {name} must be a rectangular array of numbers ({error})") from error
+    if found.dtype.kind not in "biuf":
+        raise TypeError(f"{operation}: {name} must be an array of numbers, got {type(values).__name__} {found.dtype}")
+    return found
 
 
 def pixels(image: Any, operation: str) -> np.ndarray:
@@ -26,7 +32,7 @@ def pixels(image: Any, operation: str) -> np.ndarray:
     (H, W, 1) or (H, W, 3), the way scikit-image and Pillow have them. A plain (H, W) is grey in both.
     """
     first = isinstance(image, torch.Tensor)
-    picture = array(image)
+    picture = array(image, "image", operation)
     layout = "(C, H, W) with C 1 or 3, as a tensor" if first else "(H, W) or (H, W, C) with C 1 or 3, as an array"
     channels = 1 if picture.ndim == 2 else picture.shape[0 if first else -1] if picture.ndim == 3 else 0
     if channels not in (1, 3) or picture.size == 0:
@@ -46,7 +52,7 @@ def pixels(image: Any, operation: str) -> np.ndarray:
 
 def rows(values: Any, last: tuple[int, ...], name: str, operation: str) -> np.ndarray:
     """Turn `values` into a float array (N, ...) whose further lengths end in one of `last`; an empty list is N = 0."""
-    found = array(values)
+    found = array(values, name, operation)
     if found.ndim == 1 and found.size == 0:
         found = found.reshape(0, last[0])
     if found.ndim != 2 or found.shape[1] not in last:
@@ -74,7 +80,10 @@ def per_item(values: Any, count: int, name: str, operation: str) -> list | None:
     """Turn one value for each of `count` items into a list; None stays None."""
     if values is None:
         return None
-    found = values.tolist() if isinstance(values, (torch.Tensor, np.ndarray)) else list(values)
+    found = values.tolist() if isinstance(values, (torch.Tensor, np.ndarray)) else values
+    if isinstance(found, str) or not isinstance(found, Iterable):
+        raise ValueError(f"{operation}: {name} must have one value for each of {count} items, got {found!r} alone")
+    found = list(found)
     if len(found) != count:
         raise ValueError(f"{operation}: {name} must have one value for each of {count} items, got {len(found)}")
     return found

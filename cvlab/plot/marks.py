@@ -36,8 +36,8 @@ def boxes(
         scores: N confidences in [0, 1], written with two decimals.
         names: What to write for a class number: a list or a mapping. Without it the number itself.
         color: "truth", "prediction", "anchor", "ignored" or "reader" for the book's colour of that role; "class" for
-            one colour for each label; a mapping from label to colour; any matplotlib colour; or one of these for each
-            box. Default: "prediction" if there are scores, otherwise "truth".
+            one colour for each label; a mapping from label to role or colour; any matplotlib colour; or one of these
+            for each box. Default: "prediction" if there are scores, otherwise "truth".
         linestyle: matplotlib's line style, "--" for dashed.
         width: Line width in points; by default one that suits the picture.
 
@@ -45,6 +45,7 @@ def boxes(
         The Axes drawn on.
 
     Raises:
+        TypeError: If the boxes are no numbers.
         ValueError: If a shape, a length, a coordinate, a score or a colour is not as above.
 
     Notes:
@@ -106,16 +107,18 @@ def keypoints(
         The Axes drawn on.
 
     Raises:
-        ValueError: If a shape, a length, a coordinate or a colour is not as above.
+        TypeError: If the points are no numbers.
+        ValueError: If a shape, a length, a coordinate, a visibility, an edge or a colour is not as above.
     """
     operation = "plot.keypoints"
     found, seen = _points(points, operation)
+    pairs = _edges(edges, found.shape[1], operation)
     texts = per_item(names, found.shape[1], "names", operation)
     ax = _axes(ax, found[..., 0], found[..., 1])
     chosen = resolve(color, None, len(found), "class", operation)
     width = line_width(ax)
     for xy, visible, own in zip(found, seen, chosen, strict=True):
-        joined = [xy[[a, b]] for a, b in edges if visible[a] and visible[b]]
+        joined = [xy[[a, b]] for a, b in pairs if visible[a] and visible[b]]
         ax.add_collection(
             LineCollection(joined, colors=[own], linewidths=width, path_effects=halo(ax, width)), autolim=False
         )
@@ -161,10 +164,26 @@ def _texts(labels: list | None, scores: list | None, names: Names | None, operat
 
 def _points(points: Any, operation: str) -> tuple[np.ndarray, np.ndarray]:
     """Split keypoints (N, K, 2 or 3) into positions (N, K, 2) and visibilities (N, K)."""
-    found = array(points)
+    found = array(points, "points", operation)
     if found.ndim != 3 or found.shape[-1] not in (2, 3):
         raise ValueError(f"{operation}: points must have shape (N, K, 2) or (N, K, 3), got {found.shape}")
     flat = rows(found.reshape(-1, found.shape[-1]), (2, 3), "points", operation)
     xy = flat[:, :2].reshape(*found.shape[:2], 2)
     seen = flat[:, 2].reshape(found.shape[:2]) if found.shape[-1] == 3 else np.full(found.shape[:2], 2.0)
+    bad = np.argwhere(~np.isin(seen, (0, 1, 2)))
+    if bad.size:
+        n, k = bad[0].tolist()
+        raise ValueError(f"{operation}: visibility must be 0, 1 or 2, got {seen[n, k]:g} at ({n}, {k})")
     return xy, seen
+
+
+def _edges(edges: Any, count: int, operation: str) -> list[tuple[int, int]]:
+    """Check that edges are pairs of indices of `count` keypoints."""
+    pairs = rows(edges, (2,), "edges", operation)
+    bad = np.flatnonzero(~np.isin(pairs, np.arange(count)).all(axis=1))
+    if bad.size:
+        raise ValueError(
+            f"{operation}: edges must be pairs of indices from 0 to {count - 1}, got {pairs[bad[0]].tolist()} "
+            f"at index {bad[0]}"
+        )
+    return [(int(a), int(b)) for a, b in pairs]

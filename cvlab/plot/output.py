@@ -103,6 +103,8 @@ def show(drawn: Any, alt: str, *, density: float | None = None) -> None:
 
 def figure_of(drawn: Any) -> Figure:
     """Find the Figure of a Figure, of Axes or of an array of Axes."""
+    if isinstance(drawn, (np.ndarray, list, tuple)) and np.size(drawn) == 0:
+        raise TypeError("plot.show: drawn must be a Figure, Axes or an array of Axes, got none")
     first = np.asarray(drawn, dtype=object).ravel()[0] if isinstance(drawn, (np.ndarray, list, tuple)) else drawn
     figure = first if isinstance(first, Figure) else getattr(first, "figure", None)
     if not isinstance(figure, Figure):

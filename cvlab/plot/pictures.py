@@ -35,7 +35,7 @@ def image(
             float in [0, 1] or uint8. One channel is drawn grey.
         ax: The Axes to draw on; those of a new figure if None.
         target: What to draw over it: "boxes" (N, 4), "masks" (N, H, W), "labels" and "scores" (N,), each if present.
-        names: Names of the class numbers, as in `boxes`.
+        names: Names of the class numbers, as in `boxes`; they are written on the boxes or, without boxes, on the masks.
         color: As in `boxes`. By default boxes are "truth", with scores "prediction", and masks are coloured by class.
         title: A text above the picture.
         ticks: Whether to show pixel coordinates at the edges.
@@ -72,7 +72,7 @@ def image(
 def _draw_target(ax: Axes, target: Mapping[str, Any], names: Names | None, color: Color) -> None:
     labels = target.get("labels")
     if "masks" in target:
-        masks(target["masks"], ax, labels=labels, color=color)
+        masks(target["masks"], ax, labels=labels, names=None if "boxes" in target else names, color=color)
     if "boxes" in target:
         boxes(target["boxes"], ax, labels=labels, scores=target.get("scores"), names=names, color=color)
 
@@ -102,6 +102,7 @@ def grid(
         The array of Axes (rows, columns); those after the last picture are empty. `show` takes it as it is.
 
     Raises:
+        TypeError: If the images are no sequence.
         ValueError: If there is no picture, or there are not as many targets or captions as pictures.
 
     Example:
@@ -110,6 +111,8 @@ def grid(
         >>> plot.grid(torch.rand(5, 3, 16, 16), columns=3).shape
         (2, 3)
     """
+    if not hasattr(images, "__len__"):
+        raise TypeError(f"plot.grid: images must be a sequence of pictures or a batch, got {type(images).__name__}")
     count = len(images)
     if count == 0:
         raise ValueError("plot.grid: images must hold at least one picture, got none")

@@ -18,6 +18,7 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # `.ci/run` looks for the same
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 
 
@@ -31,7 +32,7 @@ def _absent(reason: str) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of a Chromium: the environment variable CVLAB_CHROMIUM, or what is installed."""
-    path = os.environ.get("CVLAB_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    path = os.environ.get("CVLAB_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     if not path or not Path(path).exists():
         _absent(f"no Chromium found (install `chromium` or set CVLAB_CHROMIUM), got {path!r}")
     return str(path)

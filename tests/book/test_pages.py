@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import os
 import re
 import threading
@@ -12,6 +13,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import torch
+
+from cvlab import ops
 
 pytestmark = pytest.mark.browser
 
@@ -204,6 +208,120 @@ def test_a_page_from_a_file(visit, address):
     opened = visit(HTML.as_uri(), address)
     problems = [f"figure without label: {figure}" for figure in figures_without_label(opened.page)] + opened.problems
     assert not problems, f"{address}:\n" + "\n".join(problems)
+
+
+# The interactive figures of the chapter, as its reader has them: the built page, not one made for a test.
+
+CHAPTER = "book/boxes.html"
+FIGURES = ("iou", "anchors", "matching", "nms", "quiz")
+
+
+@pytest.fixture(scope="module", params=["http", "file"])
+def chapter(context, served, request) -> Iterator[Visit]:
+    """The built chapter, from a server and from a file; at the end nothing has gone wrong on it."""
+    opened = Visit(context.new_page(), served if request.param == "http" else HTML.as_uri())
+    opened.open(CHAPTER)
+    yield opened
+    opened.page.close()
+    assert not opened.problems
+
+
+def figure_of(chapter: Visit, name: str):
+    """The figure of that name, in the middle of the window."""
+    figure = chapter.page.locator(f'.cvlab-figure[id^="cvlab-{name}-"]')
+    assert figure.count() == 1
+    figure.evaluate("node => node.scrollIntoView({ block: 'center', behavior: 'instant' })")
+    return figure
+
+
+def values(figure) -> dict:
+    return json.loads(figure.get_attribute("data-values"))
+
+
+def press(node, *keys: str) -> None:
+    """Press keys on a node that has the keyboard's focus."""
+    node.focus()
+    for key in keys:
+        node.page.keyboard.press(key)
+
+
+def drag(node, dx: float, dy: float) -> None:
+    """Drag a node by its middle, by pixels of the screen."""
+    node.evaluate("node => node.scrollIntoView({ block: 'center', behavior: 'instant' })")
+    box, mouse = node.bounding_box(), node.page.mouse
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    mouse.move(x, y)
+    mouse.down()
+    mouse.move(x + dx / 2, y + dy / 2)
+    mouse.move(x + dx, y + dy)
+    mouse.up()
+
+
+def check_measures(now: dict) -> None:
+    """Compare what the two boxes publish with Python's numbers for the same boxes."""
+    a, b = (torch.tensor([now[name]], dtype=torch.float64) for name in "ab")
+    functions = (ops.box_iou, ops.generalized_box_iou, ops.distance_box_iou, ops.complete_box_iou)
+    expected = [float(function(a, b)) for function in functions]
+    assert [now[name] for name in ("iou", "giou", "diou", "ciou")] == pytest.approx(expected, abs=1e-6)
+    assert [now["areas"][name] for name in "ab"] == pytest.approx([float(ops.box_area(box)) for box in (a, b)])
+
+
+def test_the_chapter_has_every_figure(chapter):
+    for name in FIGURES:
+        assert values(figure_of(chapter, name))
+
+
+def test_two_boxes_of_the_chapter_follow_mouse_and_keys(chapter):
+    figure = figure_of(chapter, "iou")
+    check_measures(before := values(figure))
+    drag(figure.locator(".nw[data-box=a]"), 24, 18)
+    check_measures(dragged := values(figure))
+    assert dragged["a"][0] > before["a"][0]
+    assert dragged["a"][1] > before["a"][1]
+    assert (dragged["a"][2:], dragged["b"]) == (before["a"][2:], before["b"])
+    assert dragged["iou"] != before["iou"]
+    press(figure.locator(".body[data-box=b]"), "ArrowLeft", "ArrowUp", "ArrowUp")
+    check_measures(moved := values(figure))
+    assert moved["b"] == [side - step for side, step in zip(dragged["b"], (1, 2, 1, 2), strict=True)]
+
+
+def test_anchors_of_the_chapter_follow_mouse_and_keys(chapter):
+    figure = figure_of(chapter, "anchors")
+    before, box = values(figure), figure.locator("svg").bounding_box()
+    chapter.page.mouse.move(box["x"] + 4, box["y"] + box["height"] / 2)
+    pointed = values(figure)
+    assert pointed["cell"][1] == 0
+    assert pointed["anchors"] != before["anchors"]
+    press(figure.locator(".hand"), "ArrowRight", "ArrowRight")
+    assert values(figure)["cell"] == [pointed["cell"][0], 2]
+    press(figure.get_by_role("slider", name="rows"), "End")
+    assert values(figure)["total"] == 24 * before["columns"] * before["per_cell"]
+
+
+@pytest.mark.parametrize(
+    ("name", "button", "slider"), [("matching", "Next", "threshold"), ("nms", "To the end", "IoU")]
+)
+def test_steps_of_the_chapter_follow_mouse_and_keys(chapter, name, button, slider):
+    figure = figure_of(chapter, name)
+    before = values(figure)
+    figure.get_by_role("button", name=button).click()
+    clicked = values(figure)
+    done = {"matching": "step", "nms": "rounds"}[name]
+    assert clicked[done] > before[done] == 0
+    press(figure.get_by_role("slider", name=slider), "Home", "ArrowRight")
+    assert values(figure)["threshold"] == pytest.approx(0.01)
+    assert before["threshold"] != pytest.approx(0.01)
+
+
+def test_the_quiz_of_the_chapter_follows_mouse_and_keys(chapter):
+    figure = figure_of(chapter, "quiz")
+    assert values(figure)["answered"] == 0
+    figure.locator(".options button").nth(1).click()
+    assert values(figure)["chosen"][0] == [1]
+    press(figure.locator(".options button").nth(0), "Enter")
+    assert values(figure)["chosen"][0] == [1, 0]
+    press(figure.get_by_role("button", name="Next question"), "Enter")
+    assert values(figure)["current"] == 1
 
 
 @pytest.mark.parametrize("address", PAGES)

@@ -1,6 +1,7 @@
 """Chapters: text and notebook agree, everything was run, cells hold calls only, sizes are modest."""
 
 import ast
+import os
 import re
 from pathlib import Path
 
@@ -117,7 +118,8 @@ def test_offline_cuts_the_network_and_keeps_loopback():
     import sys
 
     if subprocess.call(["unshare", "--map-root-user", "--net", "true"], stderr=subprocess.DEVNULL):
-        pytest.skip("this system lets no user make a network namespace")
+        reason = "this system lets no user make a network namespace"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     code = (
         "import socket\n"
         "server = socket.create_server(('127.0.0.1', 0)); socket.create_connection(server.getsockname())\n"

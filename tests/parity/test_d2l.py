@@ -4,12 +4,13 @@ import warnings
 
 import pytest
 import torch
+from required import required
 
 from cvlab import ops
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    d2l = pytest.importorskip("d2l.torch", reason="d2l is not installed")
+    d2l = required("d2l.torch")
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid")
 

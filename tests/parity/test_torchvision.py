@@ -69,6 +69,25 @@ def test_formats(fmt):
         torch.testing.assert_close(ops.box_iou(x, y, fmt), tv.box_iou(x, y, fmt))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize(("source", "target"), [("cxcywh", "xyxy"), ("xyxy", "cxcywh"), ("xywh", "xyxy")])
+def test_conversion_bit_for_bit(source, target, dtype):
+    boxes = tv.box_convert(_random(500, 27, torch.float64), "xyxy", source).to(dtype)
+    if source == "xyxy":
+        boxes[:, 2:] = torch.maximum(boxes[:, 2:], boxes[:, :2])
+    assert torch.equal(ops.box_convert(boxes, source, target), tv.box_convert(boxes, source, target))
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.int32, torch.int64, torch.uint8, torch.float16])
+@pytest.mark.parametrize("source", ["xyxy", "xywh", "cxcywh"])
+@pytest.mark.parametrize("target", ["xyxy", "xywh", "cxcywh"])
+def test_conversion_gives_the_same_type(source, target, dtype):
+    boxes = torch.tensor([[40, 50, 60, 70]]).to(dtype)
+    mine, theirs = ops.box_convert(boxes, source, target), tv.box_convert(boxes, source, target)
+    assert mine.dtype == theirs.dtype
+    assert torch.equal(mine, theirs)
+
+
 ROTATED = ["cxcywhr", "xywhr", "xyxyxyxy"]
 
 
@@ -190,6 +209,10 @@ def test_anchor_generator(image):
     assert torch.equal(torch.cat(mine(maps, image)), expected)
 
 
+deprecated = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")
+
+
+@deprecated
 @pytest.mark.parametrize("name", IOUS)
 def test_torchscript(name):
     boxes = _random(20, 24)
@@ -197,8 +220,12 @@ def test_torchscript(name):
     torch.testing.assert_close(scripted(boxes, boxes), getattr(ops, name)(boxes, boxes))
 
 
+@deprecated
 def test_torchscript_of_the_others():
     boxes, scores = _clustered(50, 25), _scores(50, 26)
+    classes = torch.arange(50) % 3
+    batched = torch.jit.script(ops.batched_nms)(boxes, scores, classes, 0.5)
+    assert torch.equal(batched, ops.batched_nms(boxes, scores, classes, 0.5))
     assert torch.equal(torch.jit.script(ops.nms)(boxes, scores, 0.5), ops.nms(boxes, scores, 0.5))
     assert torch.equal(torch.jit.script(ops.box_area)(boxes), ops.box_area(boxes))
     converted = torch.jit.script(ops.box_convert)(boxes, "xyxy", "cxcywh")

@@ -146,6 +146,7 @@ def test_labels_names_and_scores_are_written(given, texts):
         ({"color": ["reader", "ignored"]}, [ROLES["reader"], ROLES["ignored"]]),
         ({"color": "#123456"}, ["#123456"] * 2),
         ({"color": {"a": "#111111", "b": "#222222"}, "labels": ["b", "a"]}, ["#222222", "#111111"]),
+        ({"color": {1: "truth", 2: "#222222"}, "labels": [1, 2]}, [ROLES["truth"], "#222222"]),
         ({"color": "class", "labels": [1, 8]}, [OKABE_ITO["blue"]] * 2),  # seven colours, then again
         ({"color": "class", "labels": [2, 1]}, [OKABE_ITO["reddish purple"], OKABE_ITO["blue"]]),
         ({"color": "class", "labels": ["z", "a"]}, [OKABE_ITO["blue"], OKABE_ITO["reddish purple"]]),
@@ -170,12 +171,25 @@ def test_boxes_have_the_colour_of_their_role_or_class(given, colors):
         ([[0, 0, 1, 1]], {"labels": [-1], "names": ["a"]}, "names must have an entry .* got none for label -1"),
         ([[0, 0, 1, 1]], {"color": "truht"}, "color must be one of .*truth.*, got 'truht'"),
         ([[0, 0, 1, 1]], {"color": {2: "red"}, "labels": [1]}, "color must map every label .* none for label 1"),
+        ([[0, 0, 1, 1]], {"color": {1: "truht"}, "labels": [1]}, "color must be one of .*truth.*, got 'truht'"),
+        ([[0, 0, 1, 1]], {"labels": 3}, "labels must have one value for each of 1 items, got 3 alone"),
+        ([[0, 0, 1, 1]], {"labels": torch.tensor(3)}, "labels must have one value for each of 1 items, got 3 alone"),
+        ([[0, 0, 1, 1]] * 3, {"labels": "cat"}, "labels must have one value for each of 3 items, got 'cat' alone"),
+        ([[0, 0, 1, 1]], {"scores": 0.5}, "scores must have one value for each of 1 items, got 0.5 alone"),
+        ([[0, 0, 1, 1], [0, 0, 1]], {}, "boxes must be a rectangular array of numbers"),
+        (torch.zeros(1, 4, device="meta"), {}, "boxes must be a rectangular array of numbers"),
         ([[0, 0, 1, 1]], {"color": ["truth", "truth"]}, "color must have one value for each of 1 items, got 2"),
     ],
 )
 def test_boxes_refuse_what_is_wrong(boxes, given, message):
     with pytest.raises(ValueError, match="plot.boxes: .*" + message):
         plot.boxes(boxes, plot.image(PICTURE), **given)
+
+
+@pytest.mark.parametrize("boxes", [None, "boxes", [["a", "b", "c", "d"]], torch.zeros(1, 4, dtype=torch.complex64)])
+def test_boxes_that_are_no_numbers_are_refused(boxes):
+    with pytest.raises(TypeError, match="plot.boxes: boxes must be an array of numbers, got"):
+        plot.boxes(boxes, plot.image(PICTURE))
 
 
 @pytest.mark.parametrize("dpi", [50, 72, 200])
@@ -257,6 +271,37 @@ def test_masks_are_named_in_their_middle():
     assert ax.transData.inverted().transform(middle) == pytest.approx([25, 7.5], abs=0.6)
 
 
+@pytest.mark.parametrize(
+    ("target", "texts"),
+    [
+        ({"masks": two_masks(), "labels": [1, 2]}, ["fig", "plum"]),
+        ({"masks": two_masks()}, []),
+        ({"masks": two_masks(), "labels": [1, 2], "boxes": [[20, 5, 30, 10], [0, 0, 3, 40]]}, ["fig", "plum"]),
+    ],
+)
+def test_names_of_a_target_are_written_once_with_or_without_boxes(target, texts):
+    ax = plot.image(PICTURE, target=target, names=["-", "fig", "plum"])
+    assert [t.get_text() for t in ax.texts] == texts
+
+
+@pytest.mark.parametrize("size", [(60, 40), (20, 30), (40, 61)])
+def test_masks_of_another_size_than_the_picture_are_refused(size):
+    masks = torch.zeros(1, *size, dtype=torch.bool)
+    message = rf"plot.masks: masks must have the picture's size 40 x 60, got {size[0]} x {size[1]}"
+    with pytest.raises(ValueError, match=message):
+        plot.image(PICTURE, target={"masks": masks})
+    with pytest.raises(ValueError, match=message):
+        plot.masks(masks, plot.image(PICTURE))
+
+
+def test_masks_may_be_drawn_on_axes_without_a_picture_and_one_after_another():
+    _, ax = plt.subplots()
+    assert len(plot.masks(two_masks(), plot.masks(two_masks(), ax)).images) == 2
+    _, ax = plt.subplots()
+    ax.imshow(np.zeros((40, 60)))  # matplotlib's own frame is half a pixel off
+    assert len(plot.masks(two_masks(), ax).images) == 2
+
+
 def test_no_masks_draw_nothing():
     ax = plot.masks(torch.zeros(0, 40, 60, dtype=torch.bool), plot.image(PICTURE))
     assert len(ax.images) == 1
@@ -303,6 +348,30 @@ def test_keypoints_refuse_other_shapes(shape):
         plot.keypoints(torch.zeros(shape), plot.image(PICTURE))
 
 
+@pytest.mark.parametrize("visibility", [-1, 0.5, 3])
+def test_keypoints_refuse_another_visibility(visibility):
+    points = [[[5, 5, 2], [10, 10, 1]], [[5, 5, 0], [10, 10, visibility]]]
+    with pytest.raises(
+        ValueError, match=rf"plot.keypoints: visibility must be 0, 1 or 2, got {visibility} at \(1, 1\)"
+    ):
+        plot.keypoints(points, plot.image(PICTURE))
+
+
+@pytest.mark.parametrize(
+    ("edges", "message"),
+    [
+        ([(0, 1), (1, 3)], r"edges must be pairs of indices from 0 to 2, got \[1.0, 3.0\] at index 1"),
+        ([(-1, 0)], r"edges must be pairs of indices from 0 to 2, got \[-1.0, 0.0\] at index 0"),
+        ([(0, 0.5)], r"edges must be pairs of indices from 0 to 2, got \[0.0, 0.5\] at index 0"),
+        ([(0, 1, 2)], r"edges must have shape \(N, 2\), got \(1, 3\)"),
+        ([(0, 1), (2,)], "edges must be a rectangular array of numbers"),
+    ],
+)
+def test_keypoints_refuse_edges_to_nowhere(edges, message):
+    with pytest.raises(ValueError, match=f"plot.keypoints: {message}"):
+        plot.keypoints(torch.zeros(1, 3, 2), plot.image(PICTURE), edges=edges)
+
+
 # Heat maps
 
 
@@ -327,6 +396,13 @@ def test_a_heatmap_is_stretched_over_its_picture():
         (torch.rand(3), {}, r"values must have shape \(H, W\), got \(3,\)"),
         (torch.zeros(0, 3), {}, r"values must have shape \(H, W\), got \(0, 3\)"),
         ([[0.0, float("nan")]], {}, r"values must be finite, got nan at \(0, 1\)"),
+        (torch.rand(2, 3), {"limits": (0, float("nan"))}, r"limits must be two finite numbers, .* got \(0, nan\)"),
+        (torch.rand(2, 3), {"limits": (1, 0)}, r"limits must be two finite numbers, the lower first, got \(1, 0\)"),
+        (torch.rand(2, 3), {"limits": (0, 0)}, r"limits must be two finite numbers, the lower first, got \(0, 0\)"),
+        (torch.rand(2, 3), {"limits": 1}, "limits must be two finite numbers, the lower first, got 1"),
+        (torch.rand(2, 3), {"limits": ()}, "limits must be two finite numbers"),
+        ([[1, 2], [3]], {}, "values must be a rectangular array of numbers"),
+        (torch.rand(2, 3), {"rows": "ab"}, "rows must have one value for each of 2 items, got 'ab' alone"),
         (torch.rand(2, 3), {"rows": ["a"]}, "rows must have one value for each of 2 items, got 1"),
     ],
 )
@@ -368,6 +444,11 @@ def test_a_grid_takes_pictures_of_several_sizes_with_targets_and_captions():
 def test_grid_refuses_what_is_wrong(images, given, message):
     with pytest.raises(ValueError, match="plot.grid: .*" + message):
         plot.grid(images, **given)
+
+
+def test_grid_refuses_what_is_no_sequence():
+    with pytest.raises(TypeError, match="plot.grid: images must be a sequence of pictures or a batch, got NoneType"):
+        plot.grid(None)
 
 
 # The page
@@ -427,6 +508,12 @@ def test_show_wants_a_text(alt):
 def test_show_wants_a_figure():
     with pytest.raises(TypeError, match="plot.show: drawn must be a Figure, Axes or an array of Axes, got int"):
         plot.show(3, alt="three")
+
+
+@pytest.mark.parametrize("drawn", [[], (), np.zeros((0, 2), object)])
+def test_show_wants_at_least_one(drawn):
+    with pytest.raises(TypeError, match="plot.show: drawn must be a Figure, Axes or an array of Axes, got none"):
+        plot.show(drawn, alt="nothing")
 
 
 def test_nothing_is_printed(capfd):

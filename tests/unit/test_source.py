@@ -143,10 +143,20 @@ def test_every_coloured_token_has_a_rule():
     assert used <= known
 
 
-@pytest.mark.parametrize("obj", [3, len, "text", None])
+@pytest.mark.parametrize(
+    "obj", [3, len, "text", None, cvlab, _source, sample.__code__, functools.partial(sample, 1), Shape(), [sample]]
+)
 def test_what_has_no_source_is_refused(obj):
     with pytest.raises(TypeError, match="source: expected a function or class written in Python, got"):
         source(obj)
+
+
+def test_a_piece_of_an_expression_is_refused():
+    table = {
+        "double": lambda x: 2 * x,
+    }
+    with pytest.raises(TypeError, match="source: expected a function or class written in Python, got"):
+        source(table["double"])
 
 
 def test_nothing_is_refused():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import index as as_index
 from typing import Any
 
@@ -62,7 +62,8 @@ class StillLife(Dataset):
 
     Raises:
         ValueError: if a size, count, kind, split, background, scale, seed or dtype is impossible.
-        TypeError: if a size, count, length or seed is no whole number.
+        TypeError: if a size, count, length, seed or index is no whole number, kinds or background are no names, scale
+            is not two numbers, or transforms is no function.
         IndexError: when an item beyond `length` is asked for.
 
     Notes:
@@ -73,10 +74,22 @@ class StillLife(Dataset):
         backgrounds that are JPEG files, whose decoders may differ. Pictures change with `StillLife.VERSION` only, or
         when scikit-image or scikit-learn replace a photograph.
 
+        torchvision's `SanitizeBoundingBoxes`, which drops the objects that a crop has cut off, filters boxes, labels
+        and masks only. Name the other entries that have one row for each object, and they stay in step (key points
+        become a plain tensor there); this is `clean` in the second example.
+
     Example:
         >>> image, target = StillLife(size=64, split="test")[3]
         >>> image.shape, target["boxes"].shape[0] == target["labels"].shape[0]
         (torch.Size([3, 64, 64]), True)
+
+        >>> from torchvision.transforms import v2
+        >>> rows = ("labels", "keypoints", "keypoints_visible", "visibility")
+        >>> clean = v2.SanitizeBoundingBoxes(labels_getter=lambda item: [item[1][name] for name in rows])
+        >>> crop = v2.Compose([v2.CenterCrop(24), v2.ClampBoundingBoxes(), clean])
+        >>> whole, cropped = (StillLife(size=64, transforms=t)[0][1] for t in (None, crop))
+        >>> [len(target[name]) for target in (whole, cropped) for name in ("boxes", *rows)]
+        [3, 3, 3, 3, 3, 2, 2, 2, 2, 2]
     """
 
     VERSION = scene.VERSION
@@ -113,6 +126,8 @@ class StillLife(Dataset):
         if dtype not in (torch.float32, torch.uint8):
             raise ValueError(f"StillLife: dtype must be torch.float32 or torch.uint8, got {dtype}")
         self.dtype = dtype
+        if transforms is not None and not callable(transforms):
+            raise TypeError(f"StillLife: transforms must be a function of (image, target) or None, got {transforms!r}")
         self.transforms = transforms
 
     def __len__(self) -> int:
@@ -134,8 +149,11 @@ class StillLife(Dataset):
             A `Scene`.
 
         Raises:
+            TypeError: if the index is no whole number, such as a slice.
             IndexError: if there is no such item.
         """
+        if not hasattr(index, "__index__"):
+            raise TypeError(f"StillLife: index must be a whole number, got {index!r}")
         i = as_index(index)
         if not -self.length <= i < self.length:
             raise IndexError(f"StillLife: index {i} is out of range for {self.length} items")
@@ -207,12 +225,17 @@ def collate(items: Sequence[tuple[Any, Target]]) -> tuple[list[Any], list[Target
     Returns:
         (images, targets), two lists of equal length.
 
+    Raises:
+        ValueError: if there is no item.
+
     Example:
         >>> data = StillLife(size=32, length=4)
         >>> images, targets = next(iter(torch.utils.data.DataLoader(data, batch_size=4, collate_fn=collate)))
         >>> len(images), len(targets)
         (4, 4)
     """
+    if len(items) == 0:
+        raise ValueError("collate: items must hold at least one pair (image, target), got none")
     images, targets = zip(*items, strict=True)
     return list(images), list(targets)
 
@@ -255,7 +278,10 @@ def _size(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def _names(what: str, names: str | Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    names = (names,) if isinstance(names, str) else tuple(names)
+    names = (names,) if isinstance(names, str) else names
+    if not isinstance(names, Iterable):
+        raise TypeError(f"StillLife: {what} must be names among {', '.join(known)}, got {names!r}")
+    names = tuple(names)
     if not names:
         raise ValueError(f"StillLife: {what} must name at least one of {', '.join(known)}")
     for position, name in enumerate(names):
@@ -267,7 +293,10 @@ def _names(what: str, names: str | Sequence[str], known: Sequence[str]) -> tuple
 
 
 def _scale(scale: tuple[float, float]) -> tuple[float, float]:
-    low, high = (float(v) for v in scale)
+    try:
+        low, high = (float(v) for v in scale)
+    except (TypeError, ValueError):
+        raise TypeError(f"StillLife: scale must be two numbers, (smallest, largest), got {scale!r}") from None
     if not 0.05 <= low <= high <= 0.25:
         raise ValueError(f"StillLife: scale must be 0.05 <= smallest <= largest <= 0.25, got ({low}, {high})")
     return low, high

@@ -69,6 +69,47 @@ def test_discs_refuse_an_image_smaller_than_the_template():
         detect_discs(torch.zeros(1, 50, 90), [20, 60])
 
 
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"image": [[0.0]]}, TypeError, r"image must be a torch\.Tensor, got list"),
+        ({"image": torch.zeros(1, 60, 60, dtype=torch.uint8)}, ValueError, "image must be floating point, got .*uint8"),
+        ({"image": torch.full((1, 60, 60), torch.nan)}, ValueError, r"image\[0, 0, 0\] is not finite"),
+        ({"diameters": []}, ValueError, "diameters must not be empty"),
+        ({"diameters": [20, 0]}, ValueError, r"diameters\[1\] must be finite and above 0, got 0"),
+        ({"diameters": [0.5]}, ValueError, r"diameters\[0\] must be a whole number of pixels, got 0.5"),
+        ({"score_threshold": float("nan")}, ValueError, r"score_threshold must lie in \[-1, 1\], got nan"),
+        ({"score_threshold": 1.1}, ValueError, r"score_threshold must lie in \[-1, 1\], got 1.1"),
+        ({"score_threshold": -1.1}, ValueError, r"score_threshold must lie in \[-1, 1\], got -1.1"),
+    ],
+)
+def test_discs_refuse_what_they_cannot_work_with(given, error, message):
+    with pytest.raises(error, match=f"^detect_discs: {message}"):
+        detect_discs(**({"image": torch.zeros(1, 60, 60), "diameters": [20]} | given))
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"boxes": [[0, 0, 1, 1]]}, TypeError, r"boxes must be a torch\.Tensor, got list"),
+        ({"boxes": TRUTH.long()}, ValueError, "boxes must be floating point, got .*int64"),
+        ({"boxes": TRUTH[0]}, ValueError, r"boxes must have shape \(N, 4\), got \(4,\)"),
+        ({"boxes": TRUTH[:, [2, 1, 0, 3]]}, ValueError, r"boxes\[0\] has x2 < x1"),
+        ({"labels": [2, 5]}, TypeError, r"labels must be a torch\.Tensor, got list"),
+        ({"labels": LABELS[:1]}, ValueError, r"labels must have shape \(2,\), one for each box, got \(1,\)"),
+        ({"jitter": -0.1}, ValueError, "jitter must be finite and at least 0, got -0.1"),
+        ({"jitter": float("nan")}, ValueError, "jitter must be finite and at least 0, got nan"),
+        ({"per_object": -1}, ValueError, "per_object must be finite and at least 0, got -1"),
+        ({"false_alarms": -1}, ValueError, "false_alarms must be finite and at least 0, got -1"),
+        ({"num_labels": 0}, ValueError, "num_labels must be finite and at least 1, got 0"),
+    ],
+)
+def test_the_oracle_refuses_what_it_cannot_work_with(given, error, message):
+    settings = {"boxes": TRUTH, "labels": LABELS, "image_size": (100, 120), "num_labels": 8} | given
+    with pytest.raises(error, match=f"^noisy_detections: {message}"):
+        noisy_detections(**settings, generator=torch.Generator())
+
+
 def test_replayed_targets_give_back_the_truth():
     anchors = grid_anchors((8, 8), (100, 120), [0.2, 0.4], [1.0, 2.0, 0.5])
     boxes, scores, labels = replay_targets(anchors, TRUTH, LABELS)

@@ -149,13 +149,13 @@ def test_labels_follow_the_chosen_kinds():
 
 
 def test_unlabeled_things_are_background():
-    with_things = StillLife(size=64, count=0, distractors=3)
-    seen = 0
+    """They are drawn, since the pictures differ from those of the bare table, but no pixel is theirs."""
+    with_things, bare = (StillLife(size=64, count=0, distractors=n, background="wood") for n in (3, 0))
     for i in range(4):
         scene = with_things.scene(i)
         assert scene.owner.max() == 0
-        seen += scene.image.std()
-    assert seen > 0
+        differs = np.abs(scene.image.astype(int) - bare.scene(i).image).max(0) > 40  # more than shadows and grain
+        assert 0.02 < differs.mean() < 0.6
 
 
 @pytest.mark.parametrize("background", StillLife.BACKGROUNDS)
@@ -273,6 +273,23 @@ def test_transforms_argument():
     assert target["boxes"].canvas_size == (40, 40)
 
 
+def test_sanitizing_keeps_every_row_in_step():
+    """As the class shows it: the rows that are left are those of the objects that are left."""
+    rows = ("labels", "keypoints", "keypoints_visible", "visibility")
+    clean = v2.SanitizeBoundingBoxes(labels_getter=lambda item: [item[1][name] for name in rows])
+    data, dropped = StillLife(size=64, count=(3, 5)), 0
+    for i in range(8):
+        image, target = data[i]
+        boxes = target["boxes"].clone()
+        gone = boxes[:, 0] > 30  # as if a crop had left nothing of them
+        boxes[gone, 2:] = boxes[gone, :2]
+        cropped = clean(image, {**target, "boxes": tv_tensors.wrap(boxes, like=target["boxes"])})[1]
+        dropped += int(gone.sum())
+        for name in ("masks", *rows):
+            assert torch.equal(cropped[name], target[name][~gone]), name
+    assert dropped > 3
+
+
 # What is refused.
 
 
@@ -299,6 +316,14 @@ def test_transforms_argument():
         ({"seed": 0.5}, TypeError, "seed must be a whole number"),
         ({"length": -1}, ValueError, "length must be from 0"),
         ({"background": "lawn"}, ValueError, "background must be among wood, .*got 'lawn'"),
+        ({"kinds": None}, TypeError, "kinds must be names among banana, .*got None"),
+        ({"kinds": 5}, TypeError, "kinds must be names among banana, .*got 5"),
+        ({"background": 3}, TypeError, "background must be names among wood, .*got 3"),
+        ({"scale": 0.1}, TypeError, r"scale must be two numbers, \(smallest, largest\), got 0.1"),
+        ({"scale": (0.1,)}, TypeError, r"scale must be two numbers, .* got \(0.1,\)"),
+        ({"scale": ("a", "b")}, TypeError, r"scale must be two numbers, .* got \('a', 'b'\)"),
+        ({"scale": (0.1, float("nan"))}, ValueError, "scale must be"),
+        ({"transforms": 3}, TypeError, r"transforms must be a function of \(image, target\) or None, got 3"),
         ({"scale": (0.2, 0.1)}, ValueError, "scale must be"),
         ({"scale": (0.01, 0.1)}, ValueError, "scale must be"),
         ({"dtype": torch.int32}, ValueError, "dtype must be torch.float32 or torch.uint8, got torch.int32"),
@@ -313,6 +338,23 @@ def test_refuses(arguments, error, message):
 def test_index_out_of_range(index):
     with pytest.raises(IndexError, match=f"index {index} is out of range for 3 items"):
         StillLife(size=32, length=3)[index]
+
+
+@pytest.mark.parametrize("index", [0.0, "0", None, slice(0, 2)])
+def test_index_must_be_a_whole_number(index):
+    with pytest.raises(TypeError, match="StillLife: index must be a whole number, got "):
+        StillLife(size=32, length=3)[index]
+
+
+def test_numpy_and_torch_numbers_are_whole_numbers():
+    data = StillLife(size=32, length=3)
+    assert same(data[np.int64(1)], data[1])
+    assert same(data[torch.tensor(1)], data[1])
+
+
+def test_collate_needs_an_item():
+    with pytest.raises(ValueError, match=r"collate: items must hold at least one pair \(image, target\), got none"):
+        collate([])
 
 
 def test_index_from_the_end_and_iteration():

@@ -1,5 +1,7 @@
 """Checks: right answers pass, wrong ones are told where and by how much, and nothing raises."""
 
+import re
+
 import pytest
 import torch
 
@@ -104,6 +106,65 @@ def test_tuple_results_are_compared_part_by_part():
 
 def test_something_that_is_no_tensor_is_shown():
     assert "got      'later'" in exercises.check("box_iou", lambda a, b: "later").message
+
+
+class Unprintable:
+    def __repr__(self):
+        raise RuntimeError("no text")
+
+
+class UnprintableError(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+def fail(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        (lambda iou: iou.to(torch.complex64), r"\+0\.j"),
+        (lambda iou: iou * (1 + 1j), r"j"),
+        (lambda iou: iou.to("meta"), "device='meta'"),
+        (lambda iou: iou.to_sparse(), "layout=torch.sparse_coo"),
+        (lambda iou: torch.quantize_per_tensor(iou, 0.1, 0, torch.quint8), "quint8"),
+        (lambda iou: torch.nested.nested_tensor([iou[0], iou[0, :1]]), "nested_tensor"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")  # what torch thinks of quantised and nested tensors
+def test_tensors_that_hold_no_plain_numbers_are_refused(change, shown):
+    verdict = exercises.check("box_iou", lambda a, b: change(box_iou(a, b)))
+    assert not verdict
+    assert "an ordinary tensor of real numbers is wanted" in verdict.message
+    assert re.search(shown, verdict.message)
+
+
+def test_another_precision_and_a_gradient_are_fine():
+    assert exercises.check("box_iou", lambda a, b: box_iou(a, b).to(torch.float64).requires_grad_()).ok
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda a, b: Unprintable(), "got      an object of type Unprintable that cannot be shown"),
+        (lambda a, b: [Unprintable()] * 2, "got      an object of type list that cannot be shown"),
+        (lambda a, b: "x" * 9999, r"got      'x{199} \.\.\."),
+        (lambda a, b: {"iou": 1}, "got      {'iou': 1}"),
+        (
+            lambda a, b: fail(UnprintableError()),
+            "raised UnprintableError: an object of type UnprintableError that cannot be shown",
+        ),
+        (lambda a, b: fail(SystemExit(3)), "your function raised SystemExit: 3"),
+        (lambda a, b: a.resize_(0), "changed its input in place"),
+        (3, "your function raised TypeError"),
+    ],
+)
+def test_odd_answers_are_told_and_never_raise(answer, message):
+    verdict = exercises.check("box_iou", answer)
+    assert not verdict
+    assert re.search(message, verdict.message)
 
 
 def test_unknown_exercise_lists_the_known_ones():

@@ -125,13 +125,16 @@ def decode(src: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(src.removeprefix("data:image/jpeg;base64,"))))
 
 
-@pytest.mark.parametrize("kind", ["float tensor", "uint8 tensor", "float array", "uint8 array", "grey array", "PIL"])
+@pytest.mark.parametrize(
+    "kind", ["float tensor", "bfloat16 tensor", "uint8 tensor", "float array", "uint8 array", "grey array", "PIL"]
+)
 def test_every_layout_of_an_image_gives_the_same_picture(kind):
     array = np.zeros((40, 60, 3), dtype=np.uint8)
     array[:, 30:] = 200  # left dark, right bright
     tensor = torch.from_numpy(array).permute(2, 0, 1)
     image = {
         "float tensor": tensor / 255,
+        "bfloat16 tensor": (tensor / 255).bfloat16(),
         "uint8 tensor": tensor,
         "float array": array / 255,
         "uint8 array": array,
@@ -162,6 +165,8 @@ def test_a_large_noisy_picture_is_made_small():
         (torch.zeros(2, 3, 40, 60), r"got \(2, 3, 40, 60\)"),
         (np.zeros((0, 0, 3)), r"got \(0, 0, 3\)"),
         (torch.full((3, 8, 8), 255.0), r"float image must be in \[0, 1\], got 255"),
+        (torch.zeros(3, 8, 8, dtype=torch.int64), r"iou: image must be float in \[0, 1\] or uint8, got int64"),
+        (np.full((8, 8), "x"), r"iou: image must be float in \[0, 1\] or uint8, got <U1"),
         (torch.full((3, 8, 8), torch.nan), r"float image must be in \[0, 1\], got nan"),
     ],
 )
@@ -191,7 +196,29 @@ def test_boxes_may_be_lists_arrays_or_tensors(make):
         (lambda: interactive.nms(BOXES, [0.5, 1.5]), r"nms: scores\[1\] must lie in \[0, 1\], got 1.5"),
         (lambda: interactive.nms(BOXES, [0.5, float("inf")]), r"nms: scores\[1\] is not finite"),
         (lambda: interactive.nms(BOXES, [0.5, 0.6], [0]), r"nms: labels must have shape \(2,\)"),
-        (lambda: interactive.nms(BOXES, [0.5, 0.6], [0, -1]), r"nms: labels\[1\] must be a whole number from 0 on"),
+        (lambda: interactive.nms(BOXES, [0.5, 0.6], [0, -1]), r"nms: labels\[1\] must be a whole number from 0 to 999"),
+        (
+            lambda: interactive.nms(BOXES, [0.5, 0.6], [0, 10**9]),
+            r"nms: labels\[1\] must be a whole number from 0 to 999",
+        ),
+        (lambda: interactive.nms(None, [0.5]), "nms: boxes must be numbers in a rectangular array, got None"),
+        (lambda: interactive.nms(BOXES, None), "nms: scores must be numbers in a rectangular array, got None"),
+        (lambda: interactive.nms(BOXES, [0.5, 0.6], [0, 1], names=3), "nms: names must be 2 strings or more, got 3"),
+        (lambda: interactive.matching(BOXES, None), "matching: truths must be numbers .*, got None"),
+        (lambda: interactive.anchors(truths=None), "anchors: truths must be numbers .*, got None"),
+        (
+            lambda: interactive.anchors(map_size=(4, 6), cell=(4, 0)),
+            r"cell must be on the map of 4 x 6 cells, got \(4, 0\)",
+        ),
+        (
+            lambda: interactive.anchors(map_size=(4, 6), cell=(0, 6)),
+            r"cell must be on the map of 4 x 6 cells, got \(0, 6\)",
+        ),
+        (lambda: interactive.quiz(None), "quiz: questions must be the name of a quiz or a list of questions, got None"),
+        (
+            lambda: interactive.quiz([{"question": "?", "options": [OPTIONS[0], OPTIONS[1] | {"correct": "False"}]}]),
+            "quiz: question 0 must have correct True or False, got 'False'",
+        ),
         (lambda: interactive.nms(BOXES, [0.5, 0.6], [0, 0.5]), r"nms: labels\[1\] must be a whole number"),
         (lambda: interactive.nms(BOXES, [0.5, 0.6], [0, 2], names=["a"]), "nms: names must be 3 strings"),
         (lambda: interactive.nms(BOXES, [0.5, 0.6], iou_threshold=1.1), r"nms: iou_threshold must lie in \[0, 1\]"),
@@ -226,6 +253,11 @@ def test_boxes_may_be_lists_arrays_or_tensors(make):
 def test_bad_input_is_refused_with_a_clear_message(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_the_last_cell_of_the_map_can_be_chosen():
+    assert state_of(interactive.anchors(map_size=(4, 6), cell=(3, 5)))["cell"] == [3, 5]
+    assert state_of(interactive.anchors(map_size=(1, 1)))["cell"] == [0, 0]
 
 
 def test_no_boxes_are_fine():

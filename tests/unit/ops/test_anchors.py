@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from cvlab import ops
+from cvlab._check import InputError
 
 
 def _sides(anchors):
@@ -76,3 +78,83 @@ def test_compiles():
         return ops.grid_anchors((4, 6), (100, 200), [0.2, 0.3], [1.0, 2.0])
 
     assert torch.equal(torch.compile(make, fullgraph=True, backend="aot_eager")(), make())
+
+
+def test_compiles_for_maps_of_any_size():
+    generator = ops.AnchorGenerator([[0.1, 0.2]])
+
+    def make(feature_map):
+        return generator([feature_map], (64, 64))[0]
+
+    compiled = torch.compile(make, fullgraph=True, backend="aot_eager", dynamic=True)
+    for size in ((5, 7), (4, 9)):
+        torch.testing.assert_close(compiled(torch.zeros(size)), make(torch.zeros(size)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_rounded_once(dtype):
+    def make(dtype):
+        return ops.grid_anchors((60, 60), (961, 961), [0.1, 0.2], [1.0, 2.0], dtype=dtype)
+
+    assert torch.equal(make(dtype), make(torch.float32).to(dtype))
+
+
+def test_generator_takes_arrays():
+    lists = ops.AnchorGenerator([[0.1, 0.2], [0.3, 0.4]], [[1.0, 2.0], [1.0, 0.5]])
+    for kind in (np.array, torch.tensor):
+        given = ops.AnchorGenerator(kind([[0.1, 0.2], [0.3, 0.4]]), kind([[1.0, 2.0], [1.0, 0.5]]))
+        for a, b in zip(given([(3, 4), (2, 2)], (30, 40)), lists([(3, 4), (2, 2)], (30, 40)), strict=True):
+            torch.testing.assert_close(a, b)
+    rows = ops.AnchorGenerator([np.array([0.1, 0.2])], np.array([1.0, 2.0]))
+    assert rows.anchors_per_cell == [4]
+
+
+@pytest.mark.parametrize(
+    ("scales", "options", "message"),
+    [
+        ([[0.1]], {"ratios": [1.0, [2.0]]}, "ratios must be numbers, or a sequence for each map, not both"),
+        ([[0.1]], {"ratios": []}, r"ratios\[0\] must not be empty"),
+        ([[0.1]], {"ratios": [[]]}, r"ratios\[0\] must not be empty"),
+        ([[0.1]], {"ratios": [1.0, -1.0]}, r"ratios\[0\]\[1\] must be finite and above 0, got -1"),
+        ([[0.1]], {"ratios": 1.0}, "must be sequences, got 1.0"),
+        ([[0.1, 0.0]], {}, r"scales\[0\]\[1\] must be finite and above 0, got 0"),
+        ([[0.1], []], {}, r"scales\[1\] must not be empty"),
+        ([0.1, 0.2], {}, r"scales\[0\] must be a sequence of numbers, got 0.1"),
+        ([], {}, "scales must not be empty"),
+        ([[0.1]], {"unit": "inch"}, "unit must be one of image, pixel, got 'inch'"),
+        ([[0.1]], {"offset": math.nan}, "offset must be a finite number, got nan"),
+        ([[0.1]], {"strides": [0]}, r"strides\[0\] must be finite and above 0, got 0"),
+        ([[0.1]], {"strides": "half"}, "strides must be one of exact, floor"),
+    ],
+)
+def test_generator_checks_when_it_is_made(scales, options, message):
+    with pytest.raises(InputError, match="AnchorGenerator: .*" + message):
+        ops.AnchorGenerator(scales, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"map_size": 4}, "map_size must be a sequence of numbers, got 4"),
+        ({"map_size": (4, 4, 4)}, r"map_size must be \(height, width\), got 3 numbers"),
+        ({"map_size": (2.5, 4)}, r"map_size must be whole numbers, got \(2.5, 4\)"),
+        ({"map_size": ("4", 4)}, r"map_size\[0\] must be finite and above 0, got '4'"),
+        ({"offset": math.inf}, "offset must be a finite number, got inf"),
+        ({"stride": (16, math.nan)}, r"stride\[1\] must be finite and above 0, got nan"),
+        ({"stride": (16, -16)}, r"stride\[1\] must be finite and above 0, got -16"),
+        ({"stride": 16}, "stride must be a sequence of numbers, got 16"),
+        ({"dtype": torch.int64}, "dtype must be floating point, got torch.int64"),
+    ],
+)
+def test_grid_refuses(options, message):
+    arguments = {"map_size": (4, 4), "image_size": (64, 64), "scales": [0.1], **options}
+    with pytest.raises(InputError, match="grid_anchors: " + message):
+        ops.grid_anchors(**arguments)
+
+
+def test_generator_refuses_wrong_maps():
+    generator = ops.AnchorGenerator([[0.1]])
+    with pytest.raises(InputError, match=r"maps\[0\] must be a sequence of numbers, got 4"):
+        generator([4], (64, 64))
+    with pytest.raises(InputError, match=r"maps\[0\] must have shape \(..., h, w\), got \(3,\)"):
+        generator([torch.zeros(3)], (64, 64))

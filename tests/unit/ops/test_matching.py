@@ -1,11 +1,13 @@
 """Matching and offsets, by hand."""
 
+import itertools
 import math
 
 import pytest
 import torch
 
 from cvlab import ops
+from cvlab._check import InputError
 
 # The two objects both want anchor 0; the second has to take what is left for it.
 IOU = torch.tensor([[0.9, 0.8, 0.1, 0.6], [0.7, 0.6, 0.2, 0.0]])
@@ -128,6 +130,65 @@ def test_pad_targets():
 
 
 def test_offsets_compile():
-    for function in (ops.encode_boxes, ops.decode_boxes):
-        compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
+    for function, dynamic in itertools.product((ops.encode_boxes, ops.decode_boxes), (False, True)):
+        compiled = torch.compile(function, fullgraph=True, backend="aot_eager", dynamic=dynamic)
         torch.testing.assert_close(compiled(BOX / 10, ANCHOR), function(BOX / 10, ANCHOR))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_single(dtype):
+    boxes = torch.tensor([[100.0, 100, 164, 228]]).to(dtype)
+    anchors = torch.tensor([[101.3, 99.6, 171.9, 230.2]])  # not numbers of half precision
+    exact = ops.encode_boxes(boxes.double(), anchors.double())
+    assert torch.equal(ops.encode_boxes(boxes, anchors), ops.encode_boxes(boxes.float(), anchors))
+    targets = ops.detection_targets(anchors, boxes[None], torch.tensor([[1]]))
+    assert targets.offsets.dtype == dtype
+    assert torch.equal(targets.offsets[0], exact.to(dtype))
+    decoded = ops.decode_boxes(exact.to(dtype), anchors)
+    assert decoded.dtype == dtype
+    assert torch.equal(decoded, ops.decode_boxes(exact.to(dtype).double(), anchors.double()).to(dtype))
+
+
+@pytest.mark.parametrize("limit", [math.nan, math.inf, "4"])
+def test_decode_refuses_a_limit_that_is_no_number(limit):
+    with pytest.raises(InputError, match="decode_boxes: max_log_size must be a finite number"):
+        ops.decode_boxes(torch.zeros(1, 4), ANCHOR, max_log_size=limit)
+
+
+def test_shapes_that_do_not_broadcast():
+    two, three = ANCHOR.repeat(2, 1), ANCHOR.repeat(3, 1)
+    with pytest.raises(InputError, match=r"encode_boxes: boxes and anchors .* broadcast, got \(2, 4\) and \(3, 4\)"):
+        ops.encode_boxes(two, three)
+    with pytest.raises(InputError, match=r"decode_boxes: deltas and anchors .* broadcast, got \(2, 4\) and \(3, 4\)"):
+        ops.decode_boxes(two, three)
+
+
+MATCH = [
+    ops.match_bipartite,
+    ops.match_bipartite_reference,
+    lambda iou: ops.match_argmax(iou, 0.7, 0.3, allow_low_quality=True),
+    lambda iou: torch.tensor([step[:2] for step in ops.match_bipartite_steps(iou)]),
+]
+
+
+@pytest.mark.parametrize("match", MATCH)
+def test_matching_has_no_gradient(match):
+    matches = match(IOU.clone().requires_grad_())
+    assert not matches.requires_grad
+    assert torch.equal(matches, match(IOU))
+
+
+@pytest.mark.parametrize("match", MATCH)
+def test_matching_refuses_what_is_no_iou(match):
+    for value in (-1.0, -0.01, 1.01):
+        iou = IOU.clone()
+        iou[1, 2] = value
+        with pytest.raises(InputError, match=rf"iou\[1, 2\] must lie in \[0, 1\], got {value:g}"):
+            match(iou)
+    match(IOU / IOU.max() * (1 + 5e-7))  # rounding
+
+
+def test_offsets_of_targets_have_a_gradient():
+    boxes, anchors = BOX[None].double().requires_grad_(), ANCHOR.double().requires_grad_()
+    labels = torch.tensor([[1]])
+    assert torch.autograd.gradcheck(lambda b, a: ops.detection_targets(a, b, labels).offsets, (boxes, anchors))

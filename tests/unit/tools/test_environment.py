@@ -13,7 +13,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tools.environment import SetupError, check_python
+from tools.environment import SetupError, check_python, make_venv
 
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -69,6 +69,43 @@ def test_first_install_without_network_is_one_readable_line(tmp_path):
         done.stderr,
     )
     assert not (tmp_path / ".venv" / "setup.stamp").exists()
+
+
+def test_an_environment_without_pip_is_made_anew(tmp_path):
+    """As Debian leaves one behind where python3-venv is missing."""
+    venv = tmp_path / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    (venv / "old").touch()
+    make_venv(str(venv))
+    assert subprocess.call([venv / "bin" / "python", "-m", "pip", "--version"], stdout=subprocess.DEVNULL) == 0
+    assert not (venv / "old").exists()
+
+
+def test_a_good_environment_is_kept(tmp_path):
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\nexit 0\n")
+    python.chmod(0o755)
+    make_venv(str(tmp_path / ".venv"))
+    assert python.exists()
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_failed_environment_is_taken_away(tmp_path, monkeypatch, status):
+    """A Python that makes an environment without pip, and says so (1) or not (0)."""
+    debian = tmp_path / "python3"
+    debian.write_text(f'#!/bin/sh\nmkdir -p "$3/bin"\necho "ensurepip is not available"\nexit {status}\n')
+    debian.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(debian))
+    with pytest.raises(SetupError, match=r"^set-up: `\S+ -m venv \S+` failed; [^\n]* install python3-venv$"):
+        make_venv(str(tmp_path / ".venv"))
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_ci_and_the_tests_look_for_the_same_browsers():
+    looked_for = re.search(r"command -v (.+) >/dev/null", (ROOT / ".ci" / "run").read_text())[1].split()
+    listed = re.search(r"BROWSERS = \((.+)\)", (ROOT / "tests" / "book" / "conftest.py").read_text())[1]
+    assert looked_for == re.findall(r'"([^"]+)"', listed)
 
 
 def test_constraints_pin_every_requirement_to_a_version_it_allows():

@@ -1,7 +1,10 @@
 """The repository's address is the same everywhere, and one command changes it everywhere."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 import yaml
 
 from cvlab._repository import URL
+from tools import repository
 from tools.repository import owner_and_name, replaced
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -58,8 +62,33 @@ def test_replaced_changes_every_form():
 
 
 @pytest.mark.parametrize(
-    "url", ["cvlab", "https://example.org/a/b", "https://github.com/only-owner", "https://github.com/a/b/c"]
+    "url",
+    [
+        "cvlab",
+        "https://example.org/no-such-owner/no-such-name",
+        "https://github.com/no-such-owner",
+        "https://github.com/no-such-owner/no-such-name/tree",
+    ],
 )
 def test_an_address_of_another_form_is_refused(url):
     with pytest.raises(ValueError, match="repository: the address must be https://github.com/OWNER/NAME"):
         owner_and_name(url)
+
+
+def test_without_git_is_one_readable_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.repository", "https://github.com/no-such-owner/no-such-name"],
+        cwd=ROOT,
+        env=os.environ | {"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"repository: git must be installed, and the project a clone[^\n]*\n", done.stderr)
+
+
+def test_outside_of_a_clone_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(repository, "ROOT", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    with pytest.raises(ValueError, match="repository: git must be installed, and the project a clone"):
+        repository.tracked_files()
