@@ -31,7 +31,7 @@ KINDS = {
     "banana": "#F0E442",
     "apple": "#B2182B",
     "pear": "#B9C94A",
-    "orange": "#E69F00",
+    "orange": "#F28522",
     "lemon": "#FFF7A8",
     "lime": "#1B7F3B",
     "plum": "#5B2A86",

@@ -6,9 +6,10 @@ Positions are absolute pixels with the origin at the top left corner of the top 
 the square from (0, 0) to (1, 1), and the box (0, 0, width, height) frames the whole picture.
 """
 
+from cvlab._palette import ROLES
 from cvlab.plot.areas import heatmap, masks
 from cvlab.plot.marks import boxes, keypoints
 from cvlab.plot.output import show, style
 from cvlab.plot.pictures import grid, image
 
-__all__ = ["boxes", "grid", "heatmap", "image", "keypoints", "masks", "show", "style"]
+__all__ = ["ROLES", "boxes", "grid", "heatmap", "image", "keypoints", "masks", "show", "style"]
