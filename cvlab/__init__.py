@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-_MODULES = ("data", "exercises", "interactive", "ops", "plot")
+_MODULES = ("augment", "data", "exercises", "experiments", "interactive", "models", "ops", "plot", "preprocess")
 _FUNCTIONS = {"source": "_source", "profile": "_profile"}
 
-__all__ = ["data", "exercises", "interactive", "ops", "plot", "profile", "source"]
+__all__ = [*_MODULES, *_FUNCTIONS]
 
 if TYPE_CHECKING:
-    from cvlab import data, exercises, interactive, ops, plot
+    from cvlab import augment, data, exercises, experiments, interactive, models, ops, plot, preprocess
     from cvlab._profile import profile
     from cvlab._source import source
 

@@ -21,6 +21,7 @@ from cvlab.ops import (
     clip_boxes_to_image,
     decode_boxes,
     detection_targets,
+    nms,
     remove_small_boxes,
 )
 
@@ -95,6 +96,42 @@ def detect_discs(image: Tensor, diameters: Sequence[int], score_threshold: float
         found.append(np.stack([x, y, x + diameter, y + diameter], axis=1) + _MARGIN)
         scores.append(correlation[y, x])
     return torch.as_tensor(np.concatenate(found)).float(), torch.as_tensor(np.concatenate(scores)).float()
+
+
+class DiscDetector:
+    """Detects bright discs, with torchvision's calling convention for detectors.
+
+    Args:
+        diameters: the sizes to try, whole pixels.
+        score_threshold: as in `detect_discs`.
+        iou_threshold: of the suppression that follows.
+
+    Returns:
+        Called with a list of images (C, H, W) float in [0, 1], of which it looks at the first channel: a list of
+        dictionaries `boxes` (N, 4), `scores` (N,) and `labels` (N,), all 1, best first.
+
+    Example:
+        >>> image = torch.zeros(1, 60, 80)
+        >>> image[0, 10:50, 20:60] = torch.as_tensor(disc_template(30)).float()
+        >>> DiscDetector([30])([image])[0]["boxes"]
+        tensor([[25., 15., 55., 45.]])
+    """
+
+    def __init__(self, diameters: Sequence[int], score_threshold: float = 0.6, iou_threshold: float = 0.1) -> None:
+        self.diameters, self.score_threshold, self.iou_threshold = diameters, score_threshold, iou_threshold
+
+    def __call__(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        """Detect discs on each image."""
+        return [self._one(image[:1]) for image in images]
+
+    def _one(self, grey: Tensor) -> dict[str, Tensor]:
+        boxes, scores = detect_discs(grey, self.diameters, self.score_threshold)
+        kept = nms(boxes, scores, self.iou_threshold)
+        return {
+            "boxes": boxes[kept],
+            "scores": scores[kept],
+            "labels": torch.ones(len(kept), dtype=torch.int64),
+        }
 
 
 def noisy_detections(

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+
+from cvlab.data import files
 
 Box = tuple[str, tuple[int, int, int, int]]
 
@@ -217,30 +218,7 @@ def _path(photo: Photo) -> Path:
 
 @lru_cache(maxsize=4)
 def _pixels(path: Path) -> np.ndarray:
-    return _decode(path)
-
-
-def _decode(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        upright = ImageOps.exif_transpose(image)  # a camera held sideways says so in the file's EXIF data
-        return np.ascontiguousarray(np.asarray(_to_8_bits(upright).convert("RGB")).transpose(2, 0, 1))  # (3, H, W)
-
-
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Scale grey values of 16 bits, 0 to 65535, to 0 to 255: Pillow itself would cut them off at 255."""
-    if not image.mode.startswith(("I", "F")):
-        return image
-    values = np.asarray(image)
-    if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-        raise ValueError(f"pixels of mode {image.mode} from {values.min():g} to {values.max():g} have no known range")
-    return Image.fromarray((values / 257).round().astype(np.uint8))
-
-
-def _tensor(pixels: np.ndarray, dtype: torch.dtype, where: str) -> torch.Tensor:
-    if dtype not in (torch.float32, torch.uint8):
-        raise ValueError(f"{where}: dtype must be torch.float32 or torch.uint8, got {dtype}")
-    image = torch.from_numpy(pixels.copy())
-    return image if dtype == torch.uint8 else image.to(torch.float32) / 255
+    return files.decode(path)
 
 
 def load(name: str, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -264,30 +242,4 @@ def load(name: str, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     path = _path(info(name))
     if not path.is_file():
         raise FileNotFoundError(f"photos: the installed {info(name).package} does not carry {info(name).file}")
-    return _tensor(_pixels(path), dtype, "photos.load")
-
-
-def read_image(path: str | Path, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Read an image file of your own.
-
-    Args:
-        path: a file that Pillow can read (JPEG, PNG, ...); it is turned as its EXIF orientation says.
-        dtype: torch.float32 for values in [0, 1], or torch.uint8 for 0 to 255.
-
-    Returns:
-        (3, H, W) of that dtype, RGB. Grey values of 16 bits are rounded to 8.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is not an image or a damaged one, or the dtype is another.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"read_image: there is no file {str(path)!r}")
-    try:
-        pixels = _decode(path)
-    except UnidentifiedImageError as error:
-        raise ValueError(f"read_image: {str(path)!r} is not an image that Pillow can read") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # SyntaxError: a broken PNG
-        raise ValueError(f"read_image: {str(path)!r} cannot be read: {error}") from error
-    return _tensor(pixels, dtype, "read_image")
+    return files.as_tensor(_pixels(path), dtype, "photos.load")

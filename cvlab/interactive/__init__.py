@@ -4,10 +4,25 @@ Each function checks its data and returns a `StaticFigure`; a notebook shows it 
 """
 
 from cvlab.interactive.anchors import anchors
+from cvlab.interactive.augmentation import augmentation
 from cvlab.interactive.figure import StaticFigure
 from cvlab.interactive.iou import iou
+from cvlab.interactive.letterbox import letterbox
+from cvlab.interactive.mask_jpeg import mask_jpeg
 from cvlab.interactive.matching import matching
+from cvlab.interactive.mixing import mixing
 from cvlab.interactive.nms import nms
 from cvlab.interactive.quiz import quiz
 
-__all__ = ["StaticFigure", "anchors", "iou", "matching", "nms", "quiz"]
+__all__ = [
+    "StaticFigure",
+    "anchors",
+    "augmentation",
+    "iou",
+    "letterbox",
+    "mask_jpeg",
+    "matching",
+    "mixing",
+    "nms",
+    "quiz",
+]

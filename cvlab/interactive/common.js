@@ -218,3 +218,55 @@ export function draggable(node, view, begin, move, end) {
     down.preventDefault();
   });
 }
+
+// --- pixels that a figure makes itself ------------------------------------------------------------------------------
+
+/** Decode an embedded picture onto a canvas of its own, of `size` [width, height] if given; return the canvas's pen. */
+export async function decode(src, size = null) {
+  const image = new Image();
+  image.src = src;
+  await image.decode();
+  const [width, height] = size ?? [image.naturalWidth, image.naturalHeight], pen = easel(width, height);
+  pen.drawImage(image, 0, 0, width, height);
+  return pen;
+}
+
+/** The pen of a new canvas, whose pixels will be read often. */
+export function easel(width, height) {
+  const pen = el("canvas", { width, height }).getContext("2d", { willReadFrequently: true });
+  return Object.assign(pen, { imageSmoothingQuality: "high" });
+}
+
+/** Make of `draw` a function to call at any rate: it draws once in a frame, and at most one more call waits. */
+export function framed(draw) {
+  let busy = false, again = false;
+  return async function ask() {
+    again = true;
+    if (busy) return;
+    busy = true;
+    while (again) {
+      await new Promise(requestAnimationFrame);
+      again = false;
+      await draw();
+    }
+    busy = false;
+  };
+}
+
+/** Move a slider as a hand would. */
+export function put(node, value) {
+  const input = node.querySelector("input");
+  input.value = value;
+  input.dispatchEvent(new Event("input"));
+}
+
+/** Random numbers between 0 and 1, both excluded, always the same ones after the same seed (mulberry32). */
+export function seeded(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return (((mixed ^ (mixed >>> 14)) >>> 0) + 0.5) / 2 ** 32;
+  };
+}

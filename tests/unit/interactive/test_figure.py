@@ -20,6 +20,7 @@ from cvlab.interactive.state import LIMIT, as_picture
 
 FOLDER = Path(module.__file__).parent
 BOXES = [[10.0, 20.0, 60.0, 80.0], [15.0, 25.0, 65.0, 85.0]]
+IMAGE = np.full((60, 90, 3), 128, dtype=np.uint8)
 OPTIONS = [{"text": "Yes", "correct": True, "why": "So it is."}, {"text": "No", "correct": False, "why": "Look again."}]
 FIGURES = {
     "iou": lambda: interactive.iou(a=BOXES[0], b=BOXES[1]),
@@ -27,6 +28,10 @@ FIGURES = {
     "matching": lambda: interactive.matching(BOXES, BOXES[:1], names=["cat"]),
     "nms": lambda: interactive.nms(BOXES, [0.9, 0.8], [0, 1], names=["cat", "dog"]),
     "quiz": lambda: interactive.quiz("boxes"),
+    "augmentation": lambda: interactive.augmentation(IMAGE, BOXES),
+    "letterbox": lambda: interactive.letterbox(IMAGE, BOXES),
+    "mask_jpeg": lambda: interactive.mask_jpeg([[0, 1], [2, 0]]),
+    "mixing": lambda: interactive.mixing(IMAGE, IMAGE),
 }
 
 
@@ -240,7 +245,7 @@ def test_boxes_may_be_lists_arrays_or_tensors(make):
         (lambda: interactive.iou(a=[1, 2, 3]), r"iou: a must have shape \(4,\), got \(3,\)"),
         (lambda: interactive.iou(b=[30, 2, 3, 9]), "iou: b has x2 < x1"),
         (lambda: interactive.iou(a=[0, 0, 999, 9]), "iou: a must lie in the image of width 480 and height 320"),
-        (lambda: interactive.quiz("nonsense"), r"quiz: name must be one of \['boxes'.*\], got 'nonsense'"),
+        (lambda: interactive.quiz("nonsense"), r"quiz: name must be one of \[.*'boxes'.*\], got 'nonsense'"),
         (lambda: interactive.quiz([]), "quiz: there must be one question or more"),
         (lambda: interactive.quiz([{"question": "?"}]), "quiz: question 0 must have question and options"),
         (
