@@ -17,7 +17,7 @@ import torch
 from benchmarks.timing import compare, processor
 
 FOLDER = Path(__file__).parent
-PEERS = ["torchvision", "d2l", "torch"]
+PEERS = ["torchvision", "d2l", "torch", "PIL", "albumentations"]
 HEAD = f"| | cvlab | {' | '.join(PEERS)} |\n|---|---:|{'---:|' * len(PEERS)}"
 
 
@@ -35,7 +35,7 @@ def _line(name: str, seconds: float, ratios: dict[str, float]) -> str:
 
 def _preface() -> str:
     versions = []
-    for name in ("torch", "torchvision", "d2l", "numpy"):
+    for name in ("torch", "torchvision", "d2l", "numpy", "pillow", "albumentations"):
         versions.append(f"{name} {importlib.metadata.version(name)}")
     today = datetime.datetime.now(datetime.UTC).date()
     python = ".".join(map(str, sys.version_info[:3]))
@@ -62,6 +62,7 @@ def main(chosen: list[str]) -> None:
             text.append(_line(row.name, *compare(row)))
             print(text[-1], flush=True)
         notes = getattr(module, "NOTES", "")
+        notes = notes() if callable(notes) else notes
         if notes:
             text.append(f"\n{notes.strip()}")
             print(text[-1])

@@ -13,7 +13,19 @@ __version__ = "0.1.0"
 _MODULES = ("augment", "data", "exercises", "experiments", "interactive", "models", "ops", "plot", "preprocess")
 _FUNCTIONS = {"source": "_source", "profile": "_profile"}
 
-__all__ = [*_MODULES, *_FUNCTIONS]
+__all__ = [
+    "augment",
+    "data",
+    "exercises",
+    "experiments",
+    "interactive",
+    "models",
+    "ops",
+    "plot",
+    "preprocess",
+    "profile",
+    "source",
+]
 
 if TYPE_CHECKING:
     from cvlab import augment, data, exercises, experiments, interactive, models, ops, plot, preprocess

@@ -56,7 +56,8 @@ class Geometric(nn.Module):
 
     Returns:
         Called as `transform(image)` or `transform(image, target)`, the new image, or both. Images are (C, H, W), float
-        or uint8, or Pillow pictures; the target is a dictionary as in `cvlab.augment.targets`, or the label of the whole
+        or uint8, or Pillow pictures; the target is a dictionary as in `cvlab.augment.targets`, or the label
+        of the whole
         picture, which comes back as it is. Nothing is changed in place.
 
     Raises:
@@ -121,19 +122,19 @@ class Geometric(nn.Module):
         size = tuple(picture.shape[1:])
         is_label = isinstance(target, int) or (isinstance(target, Tensor) and target.dim() == 0)
         known = None if target is None or is_label else targets.checked(target, size, "Geometric")
-        warp = self._draw_for(known, size)
-        moved = tv_tensors.Image(warp.image(picture, self.fill))
-        if known is None:
-            return (moved, target) if is_label else moved
-        found = targets.warped(known, warp, self.min_visibility, self.min_side)
-        return moved, targets.wrapped(found, warp.new)
-
-    def _draw_for(self, target: targets.Target | None, size: Size) -> Warp:
-        """Draw, and again where every object would be lost and `keep_one` is set."""
         for _ in range(TRIES):
             warp = self.draw(size)
-            if not self.keep_one or target is None or targets.number_of_objects(target) == 0:
+            found = None if known is None else targets.warped(known, warp, self.min_visibility, self.min_side)
+            if not (self.keep_one and self._lost(known, found)):
                 break
-            if bool((targets.shares(target, warp) >= self.min_visibility).any()):
-                break
-        return warp
+        moved = tv_tensors.Image(warp.image(picture, self.fill))
+        if found is None:
+            return (moved, target) if is_label else moved
+        return moved, targets.wrapped(found, warp.new)
+
+    @staticmethod
+    def _lost(before: targets.Target | None, after: targets.Target | None) -> bool:
+        """Tell whether there were objects, and none is left."""
+        if before is None or after is None:
+            return False
+        return targets.number_of_objects(before) > 0 and targets.number_of_objects(after) == 0

@@ -14,7 +14,7 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -61,11 +61,15 @@ def hide(target: Target, hidden: Tensor, min_visibility: float, min_side: float 
         min_side: shortest side of a box that is kept, pixels.
 
     Returns:
-        A new target: masks without the hidden pixels, and the boxes around what is left. Without masks a box is taken
-        for a filled rectangle: it becomes shorter where a whole side is hidden.
+        A new target, with masks without the hidden pixels, and the boxes around what is left. Without masks a
+        box is taken
+        for a filled rectangle, which becomes shorter where a whole side is hidden.
     """
     found = dict(target)
-    whole = target["masks"] if "masks" in target else _filled(target.get("boxes", torch.zeros(0, 4)), hidden.shape)
+    _hide_points(found, hidden)
+    if "boxes" not in target and "masks" not in target:
+        return found
+    whole = target["masks"] if "masks" in target else _filled(target["boxes"], hidden.shape)
     left = whole & ~hidden
     share = left.flatten(1).sum(1) / whole.flatten(1).sum(1).clamp(min=1)
     if "masks" in target:
@@ -74,9 +78,6 @@ def hide(target: Target, hidden: Tensor, min_visibility: float, min_side: float 
         found["boxes"] = _shrunk(target["boxes"], left, share)
     if "visibility" in target:
         found["visibility"] = target["visibility"] * share.to(target["visibility"])
-    _hide_points(found, hidden)
-    if "boxes" not in target and "masks" not in target:
-        return found
     return targets._sized(found, targets.kept(found, share, min_visibility, min_side))
 
 
@@ -113,22 +114,26 @@ def join(first: Target, second: Target) -> Target:
     """Put the objects of two targets of one picture into one; entries of the whole picture are the first one's.
 
     Raises:
-        InputError: if only one of the two has an entry with rows for objects, such as masks.
+        InputError: if only one of the two has an entry with rows for objects, such as masks, or a label map.
     """
-    counts = [targets.number_of_objects(t) for t in (first, second)]
-    maps = {*targets.label_maps(first), *targets.WHOLE}
     found = dict(first)
-    for name in ("boxes", "masks", "labels", "keypoints", "keypoints_visible", "area", "visibility"):
+    entries = [targets.row_entries(t) for t in (first, second)]
+    maps = [targets.label_maps(t) for t in (first, second)]
+    for name in ("boxes", "masks", *entries[0], *entries[1], *maps[0], *maps[1]):  # name the chief ones first
         if (name in first) != (name in second):
             raise _check.InputError(f"join: both targets must have {name!r}, or none")
-    for name, value in first.items():
-        other = second.get(name)
-        if name in maps or other is None or not hasattr(value, "__len__") or isinstance(value, str):
-            continue
-        if len(value) == counts[0] and len(other) == counts[1]:
+    for name in entries[0]:
+        if name in entries[1]:
+            value, other = first[name], second[name]
             both = isinstance(value, Tensor)
             found[name] = torch.cat([targets.plain(value), targets.plain(other)]) if both else [*value, *other]
     return found
+
+
+def lay_maps(joined: Target, over: Tensor, first: Target, second: Target) -> None:
+    """Give a joined target the label maps of the second where `over` (H, W) bool is True, else those of the first."""
+    for name in targets.label_maps(first):
+        joined[name] = tv_tensors.Mask(torch.where(over, targets.plain(second[name]), targets.plain(first[name])))
 
 
 def read(item: Item, op: str) -> tuple[Tensor, Target]:
@@ -181,7 +186,7 @@ def cutout(
     covered = torch.where(hidden, torch.tensor(round(fill * 255) if whole else fill, dtype=picture.dtype), picture)
     if target is None:
         return tv_tensors.Image(covered)
-    if not isinstance(target, dict):
+    if not isinstance(target, Mapping):
         return tv_tensors.Image(covered), target
     return written(covered, hide(targets.checked(target, size, "cutout"), hidden, min_visibility))
 
@@ -196,8 +201,8 @@ def mixup(first: Item, second: Item, *, ratio: float | None = None, alpha: float
         alpha: above 0; large values draw ratios near one half, where both pictures' objects can be seen.
 
     Returns:
-        (image, target). `target["weights"]` (N,) float32 holds each object's share, for the loss; a `semantic` map is
-        the one of the picture with the larger share.
+        (image, target). `target["weights"]` (N,) float32 holds each object's share, for the loss; label maps are those
+        of the picture with the larger share.
 
     Raises:
         InputError: if the two do not fit each other, or a number is out of range.
@@ -212,8 +217,8 @@ def mixup(first: Item, second: Item, *, ratio: float | None = None, alpha: float
         before = target.get("weights", torch.ones(targets.number_of_objects(target)))
         target["weights"] = before * share
     joined = join(target_a, target_b)
-    if "semantic" in joined and ratio < 0.5:
-        joined["semantic"] = target_b["semantic"]
+    if ratio < 0.5:
+        joined |= {name: target_b[name] for name in targets.label_maps(target_b)}
     return written(mixed, joined)
 
 
@@ -238,6 +243,5 @@ def cutmix(first: Item, second: Item, *, share: float | None = None, min_visibil
     _check.fraction("cutmix", "min_visibility", min_visibility)
     inside = region(tuple(a.shape[1:]), rectangle(tuple(a.shape[1:]), share))
     joined = join(hide(target_a, inside, min_visibility), hide(target_b, ~inside, min_visibility))
-    if "semantic" in target_a and "semantic" in target_b:
-        joined["semantic"] = torch.where(inside, target_b["semantic"], target_a["semantic"])
+    lay_maps(joined, inside, target_a, target_b)
     return written(torch.where(inside, b, a), joined)

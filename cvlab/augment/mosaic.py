@@ -14,10 +14,11 @@ from functools import reduce
 
 import torch
 from torch import Tensor
+from torchvision import tv_tensors
 
 from cvlab import _check
 from cvlab.augment import affine, targets
-from cvlab.augment.mixing import Item, hide, join, pair, read, written
+from cvlab.augment.mixing import Item, hide, join, lay_maps, pair, read, written
 from cvlab.augment.steps import ResizedCrop, uniform
 from cvlab.augment.targets import Target
 from cvlab.augment.warp import Warp
@@ -44,7 +45,8 @@ def mosaic(
         (image, target).
 
     Raises:
-        InputError: if there are not four items, or a number is out of range, or a target does not fit its image.
+        InputError: if there are not four items, or a number is out of range, or a target does not fit its image, or the
+            items do not fit each other.
 
     Example:
         >>> from cvlab.data import StillLife
@@ -56,18 +58,25 @@ def mosaic(
     if len(items) != 4:
         raise _check.InputError(f"mosaic: items must be four pairs (image, target), got {len(items)}")
     _check.positive("mosaic", "size", size, of="height, width")
+    if min(size) < 2:
+        raise _check.InputError(f"mosaic: size must be at least 2 pixels either way, got {size}")
     _check.fraction("mosaic", "min_visibility", min_visibility)
     if not 0 < centre[0] <= centre[1] < 1:
         raise _check.InputError(f"mosaic: centre must be (lowest, highest) within (0, 1), got {centre}")
     corners = _corners(size, centre)
-    laid = [
-        _lay(read(item, f"mosaic: item {i}"), corner, size, area, min_visibility)
-        for i, (item, corner) in enumerate(zip(items, corners, strict=True))
-    ]
-    image = reduce(torch.maximum, [part for part, _ in laid])  # each part is 0 outside of its corner
+    given = [read(item, f"mosaic: item {i}") for i, item in enumerate(items)]
+    for i, (image, _) in enumerate(given):
+        first = given[0][0]
+        if (len(image), image.dtype) != (len(first), first.dtype):
+            raise _check.InputError(
+                f"mosaic: all images must have one number of channels and one type, got {len(first)} of {first.dtype} "
+                f"and, in item {i}, {len(image)} of {image.dtype}"
+            )
+    laid = [_lay(item, corner, size, area, min_visibility) for item, corner in zip(given, corners, strict=True)]
+    image = reduce(torch.add, [part for part, _ in laid])  # each part is 0 outside of its corner
     joined = reduce(join, [target for _, target in laid])
-    if all("semantic" in target for _, target in laid):
-        joined["semantic"] = reduce(torch.maximum, [target["semantic"] for _, target in laid])
+    for name in targets.label_maps(joined):
+        joined[name] = tv_tensors.Mask(reduce(torch.add, [targets.plain(target[name]) for _, target in laid]))
     return written(image, joined)
 
 
@@ -110,7 +119,7 @@ def copy_paste(
         min_visibility: an object of the first picture is dropped when less than this share of it is left.
 
     Returns:
-        (image, target): the first picture's objects that are left, then the pasted ones.
+        (image, target), with the first picture's objects that are left, then the pasted ones.
 
     Raises:
         InputError: if the two do not fit each other, a target has no masks, or there is no such object.
@@ -127,8 +136,7 @@ def copy_paste(
     pasted = targets.rows(target_b, _chosen(objects, p, len(target_b["masks"])))
     over = pasted["masks"].any(0) if len(pasted["masks"]) else torch.zeros(a.shape[1:], dtype=torch.bool)
     joined = join(hide(target_a, over, min_visibility), pasted)
-    if "semantic" in target_a and "semantic" in target_b:
-        joined["semantic"] = torch.where(over, target_b["semantic"], target_a["semantic"])
+    lay_maps(joined, over, target_a, target_b)
     return written(torch.where(over, b, a), joined)
 
 

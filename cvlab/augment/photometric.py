@@ -123,7 +123,7 @@ class RandomJPEG(nn.Module):
         subsampling: of the colours, as in `cvlab.preprocess.jpeg`.
 
     Returns:
-        Called as `transform(image)` with (C, H, W), float in [0, 1] or uint8: the same shape and type.
+        Called as `transform(image)` with (C, H, W), float in [0, 1] or uint8, it gives the same shape and type.
 
     Raises:
         InputError: if the qualities are out of range.

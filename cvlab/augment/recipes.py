@@ -66,7 +66,7 @@ def for_classification(
         _check.choice(op, "policy", policy, tuple(POLICIES))
     if not train:
         return _still(new)
-    least = max(0.05, 1 - 0.6 * s)
+    least = max(0.1, 1 - 0.3 * s)
     moves = Geometric([ResizedCrop(new, (least, 1.0)), Flip(0.5 * min(s, 1.0)), _turn(s)])
     colours = _jitter(s) if policy is None else ImageOnly(POLICIES[policy]())
     return v2.Compose([moves, colours])

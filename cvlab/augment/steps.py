@@ -13,7 +13,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as v2
+from torch.nn import functional
 
 from cvlab import _check
 from cvlab.augment import affine
@@ -241,8 +241,9 @@ class Elastic:
         """Draw the displacements (2, H, W) of a picture of `size`, x and y in pixels, or None."""
         if not chance(self.p):
             return None
-        reach = min(math.ceil(3 * self.smoothness), min(size) - 1)
-        noise = torch.randn(2, *size)
-        smooth = v2.gaussian_blur(noise, [2 * reach + 1] * 2, [self.smoothness] * 2) if reach else noise
-        # white noise smoothed by a Gaussian of width s has the standard deviation 1 / (2 s sqrt(pi))
-        return smooth * (self.strength * 2 * self.smoothness * math.sqrt(math.pi))
+        reach = math.ceil(3 * self.smoothness)
+        weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / self.smoothness) ** 2)
+        noise = torch.randn(2, 1, *(side + 2 * reach for side in size))  # wide enough to need no padding
+        smooth = functional.conv2d(functional.conv2d(noise, weights[None, None, None]), weights[None, None, :, None])
+        # a sum of independent numbers with weights w has the variance sum w^2; here that is so along both axes
+        return smooth[:, 0] * (self.strength / weights.square().sum())  # (2, 1, H, W) -> (2, H, W)

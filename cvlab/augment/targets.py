@@ -109,6 +109,19 @@ def label_maps(target: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def row_entries(target: Mapping[str, Any]) -> list[str]:
+    """Name the entries that have one row for each object."""
+    count = number_of_objects(target)
+    whole = {*label_maps(target), *WHOLE}
+    return [
+        name
+        for name, value in target.items()
+        if name not in whole
+        and (isinstance(value, (list, tuple)) or (isinstance(value, Tensor) and value.dim() > 0))
+        and len(value) == count
+    ]
+
+
 def rows(target: Mapping[str, Any], keep: Tensor) -> Target:
     """Keep some objects: take these rows of every entry that has one row for each object.
 
@@ -119,16 +132,13 @@ def rows(target: Mapping[str, Any], keep: Tensor) -> Target:
     Returns:
         A new dictionary.
     """
-    count = number_of_objects(target)
-    maps = {*label_maps(target), *WHOLE}
     index = keep.nonzero().flatten() if keep.dtype == torch.bool else keep
     found = dict(target)
-    for name, value in target.items():
-        if name in maps:
-            continue
-        if isinstance(value, Tensor) and value.dim() > 0 and len(value) == count:
+    for name in row_entries(target):
+        value = target[name]
+        if isinstance(value, Tensor):
             found[name] = value[index.to(value.device)]
-        elif isinstance(value, (list, tuple)) and len(value) == count:
+        else:
             found[name] = type(value)(value[i] for i in index.tolist())
     return found
 
@@ -152,7 +162,7 @@ def warped(target: Target, warp: Warp, min_visibility: float, min_side: float) -
     """
     found = dict(target)
     for name in label_maps(target):
-        found[name] = warp.masks(plain(target[name]))
+        found[name] = tv_tensors.Mask(warp.masks(plain(target[name])))
     share = shares(target, warp)
     if "masks" in target:
         found["masks"] = warp.masks(target["masks"])

@@ -118,7 +118,7 @@ class Warp:
 
     def _sample(self, image: Tensor, outside: Tensor) -> Tensor:
         """Look up each pixel's source; shrink first, with antialiasing, what would be shrunk by more than a quarter."""
-        picture = image.float() if image.dtype == torch.uint8 else image
+        picture = image if image.dtype in (torch.float32, torch.float64) else image.float()
         shrink = self.shrinks()
         if shrink < 0.75:
             h, w = (max(1, round(side * shrink)) for side in self.old)
@@ -128,16 +128,16 @@ class Warp:
         shifted = (picture - outside.to(picture))[None]  # what lies outside is 0 there
         found = functional.grid_sample(shifted, grid[None], mode="bilinear", align_corners=False)[0]
         found = found + outside.to(picture)
-        return found.round().clamp(0, 255).to(torch.uint8) if image.dtype == torch.uint8 else found
+        return found.round().clamp(0, 255).to(torch.uint8) if image.dtype == torch.uint8 else found.to(image.dtype)
 
     def _straight(self) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int], bool, bool] | None:
         """Describe a map without turning or bending, between whole pixels: (source, target, flipped x, flipped y).
 
         The part of the old picture that is seen, and where it goes, are boxes x1, y1, x2, y2. Other maps give None.
         """
-        m = self.matrix
-        if self.field is not None or any(float(m[i, j]) for i, j in ((0, 1), (1, 0), (2, 0), (2, 1))):
+        if self.field is not None or any(float(self.matrix[i, j]) for i, j in ((0, 1), (1, 0), (2, 0), (2, 1))):
             return None
+        m = self.matrix / self.matrix[2, 2]
         sources, targets, flips = [], [], []
         for axis in (0, 1):
             span = _seen(float(m[axis, axis]), float(m[axis, 2]), self.old[1 - axis], self.new[1 - axis])
@@ -174,7 +174,7 @@ def _paste(image: Tensor, straight: tuple, new: tuple[int, int], outside: Tensor
     if part.shape[-2:] != size:
         part = _stretch(part, size, mode)
     if size == new:
-        return part.clone() if part._base is not None else part
+        return part.clone() if part._base is not None or part.is_inference() else part  # never the picture itself
     made = outside.to(image.dtype).expand(*image.shape[:-2], *new).clone()
     made[..., v1:v2, u1:u2] = part
     return made
@@ -185,7 +185,8 @@ def _stretch(part: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     if flat.shape[1] == 0:
         return part.new_zeros(*part.shape[:-2], *size)
     if mode == "bilinear":
-        made = functional.interpolate(flat, size, mode=mode, antialias=True)
+        half = flat.dtype in (torch.float16, torch.bfloat16)  # which torch does not interpolate on a CPU
+        made = functional.interpolate(flat.float() if half else flat, size, mode=mode, antialias=True).to(flat.dtype)
     else:
         rows, columns = (
             ((torch.arange(n) + 0.5) * (old / n)).long() for n, old in zip(size, part.shape[-2:], strict=True)

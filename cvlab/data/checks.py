@@ -12,10 +12,10 @@ from torch import Tensor
 from cvlab.ops import masks_to_boxes
 
 OUTSIDE = 0.1
-"""How far a box may reach beyond the image, in pixels: what rounding does."""
+"""How far a box may reach beyond the image, in pixels; that much is rounding."""
 
 MASK_SLACK = 1.5
-"""How far a box may be from its mask, in pixels: torchvision's `masks_to_boxes` is one short, polygons are rounded."""
+"""How far a box may be from its mask, in pixels, as `masks_to_boxes` may be one short, and polygons are rounded."""
 
 Names = Mapping[int, str] | Sequence[str]
 
@@ -63,7 +63,7 @@ def check_target(
         where: What to call the target in the list.
 
     Returns:
-        The faults, an empty list where there are none. They are:
+        The faults, an empty list where there are none. They are these.
 
         - boxes that are missing, or of another layout or shape than (N, 4) xyxy, or that all lie in [0, 1];
         - a box that is not finite, has x2 <= x1 or y2 <= y1, or reaches more than 0.1 pixels out of the image;

@@ -107,7 +107,8 @@ class DiscDetector:
         iou_threshold: of the suppression that follows.
 
     Returns:
-        Called with a list of images (C, H, W) float in [0, 1], of which it looks at the first channel: a list of
+        Called with a list of images (C, H, W) float in [0, 1], of which it looks at the first channel, it
+        gives a list of
         dictionaries `boxes` (N, 4), `scores` (N,) and `labels` (N,), all 1, best first.
 
     Example:

@@ -25,8 +25,8 @@ def fruit_crops(split: str, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
         seed: of the data set.
 
     Returns:
-        Images (N, 3, 32, 32) uint8, and the fruit's kind (N,) int64 from 0 to 9. Do not change them in place: they are
-        kept for the next call.
+        Images (N, 3, 32, 32) uint8, and the fruit's kind (N,) int64 from 0 to 9. Do not change them in place, since
+        they are kept for the next call.
 
     Example:
         >>> images, kinds = fruit_crops("test", 4)
@@ -46,4 +46,4 @@ def fruit_crops(split: str, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
             kinds.append(label - 1)
         if len(images) >= count:
             break
-    return torch.stack(images[:count]), torch.stack(kinds[:count])
+    return torch.stack(images)[:count], torch.stack(kinds)[:count]

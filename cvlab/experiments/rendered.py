@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from cvlab import _check
 from cvlab.data import StillLife, detections, photos
 from cvlab.ops import nms
 
@@ -25,7 +25,7 @@ def patches(split: str, scenes: int, seed: int = 0) -> tuple[Tensor, Tensor]:
         seed: of the data set and of the places.
 
     Returns:
-        Patches (N, 3, 32, 32) uint8 with three equal channels, and (N,) int64: 1 where the middle is on an object.
+        Patches (N, 3, 32, 32) uint8 with three equal channels, and (N,) int64, 1 where the middle is on an object.
     """
     data = StillLife(128, split, seed, distractors=0, length=scenes, dtype=torch.uint8)
     generator = torch.Generator().manual_seed(seed)
@@ -50,7 +50,7 @@ def coins(stride: int = 4) -> tuple[Tensor, Tensor, tuple[int, int]]:
         stride: distance of the patches, pixels.
 
     Returns:
-        Patches (N, 3, 32, 32) uint8; (N,) int64: 1 on a coin, 0 on the ground, -1 within three pixels of an edge, where
+        Patches (N, 3, 32, 32) uint8; (N,) int64, 1 on a coin, 0 on the ground, -1 within three pixels of an edge, where
         the discs that stand for the coins are not exact; and the grid's (rows, columns).
 
     Notes:
@@ -84,19 +84,15 @@ def _windows(grey: Tensor) -> Tensor:
 def balanced_accuracy(probability: Tensor, labels: Tensor) -> float:
     """Average the accuracy on objects and that on the ground; labels of -1 do not count.
 
+    Raises:
+        InputError: if there is no object, or no ground.
+
     Example:
         >>> balanced_accuracy(torch.tensor([0.9, 0.8, 0.2, 0.7]), torch.tensor([1, 1, 1, 0]))
         0.3333333432674408
     """
+    for label in (0, 1):
+        if not (labels == label).any():
+            raise _check.InputError(f"balanced_accuracy: labels must have 0 and 1, got no {label}")
     right = (probability > 0.5) == (labels == 1)
     return float(sum(right[labels == label].float().mean() for label in (0, 1)) / 2)
-
-
-def blurred(images: Tensor, sigma: float) -> Tensor:
-    """Blur a batch (B, C, H, W) of floats with a Gaussian of standard deviation `sigma` pixels."""
-    reach = max(1, round(3 * sigma))
-    kernel = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum())[None, None]
-    flat = functional.pad(images.flatten(0, 1)[:, None], (reach,) * 4, mode="reflect")
-    made = functional.conv2d(functional.conv2d(flat, kernel[..., None, :]), kernel[..., None])
-    return made.reshape(images.shape)

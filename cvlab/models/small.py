@@ -21,7 +21,7 @@ class SmallClassifier(nn.Module):
         width: channels of the first convolution; the following have 2, 3 and 4 times as many.
 
     Returns:
-        Called with images (B, 3, H, W), H and W at least 16: logits (B, num_classes).
+        Called with images (B, 3, H, W), H and W at least 16, it gives logits (B, num_classes).
 
     Example:
         >>> SmallClassifier(10)(torch.zeros(2, 3, 48, 48)).shape
@@ -86,6 +86,7 @@ def fit(
     torch.manual_seed(seed)  # augmentation draws from the global generator
     shuffled = order or (lambda g: torch.randperm(len(images), generator=g))
     steps = epochs * -(-len(shuffled(torch.Generator())) // batch_size)
+    steps += steps == 10  # torch's schedule divides by zero where the first tenth is one step
     optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
     losses = []
@@ -127,5 +128,12 @@ def predict(model: nn.Module, images: Tensor, *, scale: Callable[[Tensor], Tenso
 
 
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor, **options: Callable[[Tensor], Tensor]) -> float:
-    """Measure the share of images whose most probable class is the right one; options as in `predict`."""
+    """Measure the share of images whose most probable class is the right one; options as in `predict`.
+
+    Raises:
+        InputError: if images and labels do not fit each other, or there are none.
+    """
+    _check.length("accuracy", "labels", labels, len(images), "image")
+    if len(images) == 0:
+        raise _check.InputError("accuracy: there must be one image or more, got none")
     return float((predict(model, images, **options).argmax(1) == labels).float().mean())

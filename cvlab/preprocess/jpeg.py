@@ -14,7 +14,7 @@ from cvlab import _check
 from cvlab.preprocess import _pixels
 
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
-"""How many colour values are stored: one for each pixel, for each pair, or for each 2 x 2."""
+"""How many colour values are stored, one for each pixel, for each pair, or for each 2 x 2."""
 
 _LUMINANCE = (
     (16, 11, 10, 16, 24, 40, 51, 61),
@@ -92,7 +92,7 @@ def quantization_table(quality: int) -> Tensor:
         quality: From 1 to 100. 50 gives the standard's example table; half the steps at 75, all 1 at 100.
 
     Returns:
-        (8, 8) int64 from 1 to 255: rows are vertical frequencies, columns horizontal ones, the mean first.
+        (8, 8) int64 from 1 to 255; rows are vertical frequencies, columns horizontal ones, the mean first.
 
     Raises:
         InputError: The quality is not from 1 to 100.
@@ -115,7 +115,7 @@ def dct_matrix() -> Tensor:
     """Make the matrix of the discrete cosine transform (DCT-II) of 8 values.
 
     Returns:
-        (8, 8) float64, orthonormal: row k samples a cosine of k half periods, at the centres of 8 pixels. `D @ x` are
+        (8, 8) float64, orthonormal; row k samples a cosine of k half periods, at the centres of 8 pixels. `D @ x` are
         the frequencies of x, and `D.T @ (D @ x)` is x again.
 
     Example:

@@ -65,7 +65,7 @@ class ResizeMap:
 
     @property
     def scale(self) -> tuple[float, float]:
-        """The factors (sy, sx) by which the image grows: content divided by image_size.
+        """The factors (sy, sx) by which the image grows, content divided by image_size.
 
         They may differ a little in a letterbox too, because its content is whole pixels.
         """

@@ -11,7 +11,7 @@ from cvlab import _check
 from cvlab.preprocess import _pixels
 
 METHODS = ("nearest", "bilinear", "bicubic")
-"""How a new pixel comes from the old: the closest one, or a weighted mean of 2, or of 4, in each direction."""
+"""How a new pixel comes from the old ones, the closest one, or a weighted mean of 2, or of 4, in each direction."""
 
 _REACH = {"bilinear": 1, "bicubic": 2}  # how far from its centre a kernel is above zero, pixels
 
@@ -97,7 +97,7 @@ def resize(image: Tensor, size: tuple[int, int], method: str = "bilinear", antia
         antialias: Let every pixel count when shrinking, as in `resize_weights`.
 
     Returns:
-        (..., height, width) of the same dtype; uint8 rounded and clamped. Floats are not clamped: "bicubic" may
+        (..., height, width) of the same dtype; uint8 rounded and clamped. Floats are not clamped; "bicubic" may
         overshoot by about a tenth beside an edge.
 
     Raises:
@@ -173,7 +173,7 @@ def spectrum(image: Tensor) -> Tensor:
         image: (C, H, W) float or uint8, C 1 or 3; colours are weighted to grey by 0.299, 0.587 and 0.114.
 
     Returns:
-        (1, H, W) float32 in [0, 1]: log(1 + magnitude), divided by its largest value. The mean is at row H // 2 and
+        (1, H, W) float32 in [0, 1], log(1 + magnitude), divided by its largest value. The mean is at row H // 2 and
         column W // 2; frequencies grow outwards to half a period a pixel at the edges.
 
     Raises:

@@ -11,7 +11,7 @@ from cvlab import _check
 from cvlab.preprocess import _pixels
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
-"""Mean of red, green and blue over ImageNet's training images in [0, 1]: what most pretrained networks expect."""
+"""Mean of red, green and blue over ImageNet's training images in [0, 1], as most pretrained networks expect."""
 
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Standard deviation of red, green and blue, used with `IMAGENET_MEAN`."""
@@ -26,7 +26,7 @@ def normalize(images: Tensor, mean: Sequence[float] | Tensor, std: Sequence[floa
         std: C numbers above 0.
 
     Returns:
-        (..., C, H, W) of the same dtype: (images - mean) / std.
+        (..., C, H, W) of the same dtype, (images - mean) / std.
 
     Raises:
         InputError: The images are not float (uint8 must be divided by 255 first), or there are not C numbers, or they
@@ -50,7 +50,7 @@ def denormalize(images: Tensor, mean: Sequence[float] | Tensor, std: Sequence[fl
         std: The C numbers that were divided by.
 
     Returns:
-        (..., C, H, W) of the same dtype: images * std + mean.
+        (..., C, H, W) of the same dtype, images * std + mean.
 
     Raises:
         InputError: As `normalize`.
@@ -89,7 +89,7 @@ def to_symmetric(images: Tensor) -> Tensor:
         images: Any shape, uint8 or float in [0, 1].
 
     Returns:
-        The same shape in [-1, 1]: 2 x - 1, and x / 127.5 - 1 in float32 for uint8.
+        The same shape in [-1, 1], 2 x - 1, and x / 127.5 - 1 in float32 for uint8.
 
     Raises:
         InputError: The dtype is another, or a float lies outside [0, 1].
@@ -115,7 +115,7 @@ def from_symmetric(images: Tensor) -> Tensor:
         images: Any shape, float in [-1, 1].
 
     Returns:
-        The same shape and dtype: (x + 1) / 2. Nothing is clamped.
+        The same shape and dtype, (x + 1) / 2. Nothing is clamped.
 
     Raises:
         InputError: The images are not float.

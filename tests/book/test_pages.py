@@ -324,6 +324,24 @@ def test_the_quiz_of_the_chapter_follows_mouse_and_keys(chapter):
     assert values(figure)["current"] == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "slider"),
+    [("mask_jpeg", "quality"), ("letterbox", "width"), ("augmentation", "rotate"), ("mixing", "λ"), ("quiz", "")],
+)
+def test_figures_of_the_chapter_on_images(visit, served, name, slider):
+    opened = visit(served, "book/augmentation.html")
+    figure = figure_of(opened, name)
+    figure.page.wait_for_function("node => 'values' in node.dataset", arg=figure.element_handle())
+    before = values(figure)
+    if slider:
+        press(figure.get_by_role("slider", name=slider).first, "ArrowLeft", "ArrowLeft")
+    else:
+        figure.locator(".options button").first.click()
+    figure.page.wait_for_timeout(300)  # a redraw waits for the next frame
+    assert values(figure) != before
+    assert not opened.problems
+
+
 @pytest.mark.parametrize("address", PAGES)
 def test_links_within_the_book_lead_somewhere(address):
     text = (HTML / address).read_text(encoding="utf-8")

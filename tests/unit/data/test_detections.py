@@ -4,7 +4,14 @@ import pytest
 import torch
 from skimage import data
 
-from cvlab.data.detections import detect_discs, disc_template, lost_and_doubled, noisy_detections, replay_targets
+from cvlab.data.detections import (
+    DiscDetector,
+    detect_discs,
+    disc_template,
+    lost_and_doubled,
+    noisy_detections,
+    replay_targets,
+)
 from cvlab.ops import batched_nms, box_iou, grid_anchors, nms
 
 TRUTH = torch.tensor([[10.0, 10.0, 40.0, 30.0], [50.0, 20.0, 90.0, 80.0]])
@@ -27,6 +34,81 @@ def test_coins_are_found_one_by_one():
     boxes, scores = detect_discs(image, range(38, 64, 4))
     assert len(boxes) > 5000
     assert len(nms(boxes, scores, 0.1)) == 24
+
+
+def picture(*discs, size=(80, 120)):
+    """Bright discs on black: (diameter, x1, y1) of the disc's box, and how bright."""
+    image = torch.zeros(1, *size)
+    for diameter, x, y, light in discs:
+        side = diameter + 10  # the template has a margin of 5
+        place = image[0, y - 5 : y - 5 + side, x - 5 : x - 5 + side]
+        place += light * torch.as_tensor(disc_template(diameter)).float()
+    return image
+
+
+def test_the_detector_finds_each_disc_once_best_first():
+    """A clean disc correlates with its template fully, whatever its brightness; one with a hole in it less."""
+    image = picture((20, 10, 10, 0.4), (30, 60, 30, 1.0))
+    image[0, 18:22, 18:22] = 0  # the hole
+    found = DiscDetector([20, 30])([image])[0]
+    assert found["boxes"].tolist() == [[60, 30, 90, 60], [10, 10, 30, 30]]
+    assert found["labels"].tolist() == [1, 1]
+    assert found["labels"].dtype == torch.int64
+    assert found["scores"][0].item() == pytest.approx(1.0, abs=1e-6)
+    assert 0.6 < found["scores"][1] < 0.99
+
+
+def test_the_detector_gives_one_answer_for_each_image_as_torchvisions_do():
+    one, two = picture((20, 10, 10, 1.0)), picture((20, 40, 20, 1.0), size=(60, 70))
+    detector = DiscDetector([20])
+    assert [len(found["boxes"]) for found in detector([one, torch.zeros(1, 50, 50), two])] == [1, 0, 1]
+    assert detector([]) == []
+    nothing = detector([torch.zeros(1, 50, 50)])[0]
+    assert {name: (tuple(value.shape), value.dtype) for name, value in nothing.items()} == {
+        "boxes": ((0, 4), torch.float32),
+        "scores": ((0,), torch.float32),
+        "labels": ((0,), torch.int64),
+    }
+
+
+def test_the_detector_looks_at_the_first_channel():
+    disc, black = picture((20, 10, 10, 1.0)), torch.zeros(1, 80, 120)
+    assert len(DiscDetector([20])([torch.cat([disc, black, black])])[0]["boxes"]) == 1
+    assert len(DiscDetector([20])([torch.cat([black, disc, disc])])[0]["boxes"]) == 0
+
+
+def test_the_detectors_thresholds_decide():
+    """Boxes of 20 pixels that overlap by 4 columns: IoU 80 / (800 - 80) = 0.11; the best two scores are 0.786."""
+    image = picture((20, 20, 20, 1.0), (20, 36, 20, 1.0)).clamp(max=1)
+
+    def count(score_threshold, iou_threshold):
+        return len(DiscDetector([20], score_threshold, iou_threshold)([image])[0]["boxes"])
+
+    assert count(0.78, 0.12) == 2
+    assert count(0.78, 0.10) == 1
+    assert count(0.79, 0.12) == 0
+    assert count(0.6, 0.9) > 10  # nothing that is not nearly the same is suppressed
+
+
+def test_the_detector_counts_the_coins():
+    image = torch.as_tensor(data.coins())[None] / 255
+    found = DiscDetector(range(38, 64, 4))([image.expand(3, -1, -1)])[0]
+    assert len(found["boxes"]) == 24
+    assert bool((found["scores"].diff() <= 0).all())
+
+
+@pytest.mark.parametrize(
+    ("detector", "image", "error", "message"),
+    [
+        (DiscDetector([20]), torch.zeros(50, 50), ValueError, r"image must have shape \(1, H, W\), got \(1, 50\)"),
+        (DiscDetector([20]), torch.zeros(1, 60, 60).byte(), ValueError, "image must be floating point"),
+        (DiscDetector([]), torch.zeros(1, 60, 60), ValueError, "diameters must not be empty"),
+        (DiscDetector([20], 2.0), torch.zeros(1, 60, 60), ValueError, r"score_threshold must lie in \[-1, 1\], got 2"),
+    ],
+)
+def test_the_detector_refuses_what_it_cannot_work_with(detector, image, error, message):
+    with pytest.raises(error, match=f"^detect_discs: {message}"):
+        detector([image])
 
 
 def test_without_noise_the_oracle_tells_the_truth():
