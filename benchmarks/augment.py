@@ -43,6 +43,7 @@ OLD, NEW, WIDE = (320, 320), (256, 256), (480, 640)
 CROP, JITTER, P = (0.3, 1.0), (0.3, 0.3, 0.3, 0.02), 0.8  # those of `for_detection`
 COLOURFUL = ("astronaut", "chelsea", "coffee", "rocket", "china", "flower")
 MASK_BOXES = ((10, 40, 200, 160), (60, 100, 250, 300), (150, 20, 310, 180))
+TURNS = (0.02, 0.05, 0.1)  # of hue, for `NOTES`
 BILINEAR = v2.InterpolationMode.BILINEAR
 
 TEXT = """
@@ -182,9 +183,6 @@ def NOTES() -> str:  # noqa: N802
     return TEXT.format(count=COUNT, rates=rates, gaps=gaps, photos=len(COLOURFUL))
 
 
-TURNS = (0.02, 0.05, 0.1)
-
-
 def _hue_gap(turns: float) -> tuple[float, float, int]:
     """Measure how far our hue is from HSV's: the turns, the mean and the 99th percentile, in grey levels."""
     counts = torch.zeros(256, dtype=torch.int64)
@@ -196,34 +194,28 @@ def _hue_gap(turns: float) -> tuple[float, float, int]:
     return turns, float(share @ torch.arange(256.0).double()), int((share.cumsum(0) < 0.99).sum())
 
 
-def _crop_and_flip() -> tuple[list, list, list]:
-    """Give the same two steps of torchvision's v2 and v1, and of albumentations."""
-    return (
-        [v2.RandomResizedCrop(NEW, CROP), v2.RandomHorizontalFlip()],
-        [v1.RandomResizedCrop(NEW, CROP), v1.RandomHorizontalFlip()],
-        [alb.RandomResizedCrop(NEW, scale=CROP), alb.HorizontalFlip(p=0.5)],
-    )
-
-
-def _jitters(amounts: tuple[float, ...], p: float) -> tuple[nn.Module, nn.Module, alb.BasicTransform]:
-    """Give the same colour jitter of torchvision's v2 and v1, and of albumentations."""
-    low, high = [1 - a for a in amounts[:3]], [1 + a for a in amounts[:3]]
-    ranges = [*zip(low, high, strict=True), (-amounts[3], amounts[3])]
-    return (
-        v2.RandomApply([v2.ColorJitter(*amounts)], p),
-        v1.RandomApply([v1.ColorJitter(*amounts)], p),
-        alb.ColorJitter(*ranges, p=p),
-    )
-
-
 def _peers(pictures: Pictures, amounts: tuple[float, ...]) -> dict[str, Batch]:
     """Crop, flip and jitter."""
-    (new, old, other), jitters = _crop_and_flip(), _jitters(amounts, P)
     return {
-        **pictures.torchvision(*new, jitters[0]),
-        **pictures.d2l(*old, jitters[1]),
-        **pictures.albumentations(*other, jitters[2]),
+        **pictures.torchvision(
+            v2.RandomResizedCrop(NEW, CROP),
+            v2.RandomHorizontalFlip(),
+            v2.RandomApply([v2.ColorJitter(*amounts)], P),
+        ),
+        **pictures.d2l(
+            v1.RandomResizedCrop(NEW, CROP),
+            v1.RandomHorizontalFlip(),
+            v1.RandomApply([v1.ColorJitter(*amounts)], P),
+        ),
+        **pictures.albumentations(
+            alb.RandomResizedCrop(NEW, scale=CROP), alb.HorizontalFlip(p=0.5), _alb_jitter(amounts, P)
+        ),
     }
+
+
+def _alb_jitter(amounts: tuple[float, ...], p: float) -> alb.BasicTransform:
+    around = [(1 - a, 1 + a) for a in amounts[:3]]
+    return alb.ColorJitter(*around, (-amounts[3], amounts[3]), p=p)
 
 
 def _close(ours: Tensor, theirs: Tensor, levels: int = 1) -> None:
@@ -343,8 +335,11 @@ def _chain(pictures: Pictures) -> Row:
 
 
 def _colours(pictures: Pictures) -> Row:
-    new, old, other = _jitters(JITTER, 1.0)
-    peers = {**pictures.torchvision(new), **pictures.d2l(old), **pictures.albumentations(other)}
+    peers = {
+        **pictures.torchvision(v2.ColorJitter(*JITTER)),
+        **pictures.d2l(v1.ColorJitter(*JITTER)),
+        **pictures.albumentations(_alb_jitter(JITTER, 1.0)),
+    }
     ours = pictures.ours(ColourJitter(*JITTER))
     return Row("`ColourJitter` with hue, 320 x 320", ours, peers, lambda: _check_colours(pictures), seconds=8)
 

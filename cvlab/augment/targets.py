@@ -186,24 +186,13 @@ def _sized(target: Target, keep: Tensor) -> Target:
 
 def shares(target: Target, warp: Warp) -> Tensor:
     """Measure the share of each object that is in the new picture, (N,) float32 in [0, 1]."""
-    count = number_of_objects(target)
     if "masks" in target:
-        inside = _inside(warp)
-        whole = target["masks"].flatten(1).sum(1)
-        return (target["masks"] & inside).flatten(1).sum(1) / whole.clamp(min=1)
+        pixels = target["masks"].flatten(1).float()  # (N, H W)
+        return pixels @ warp.covered().flatten().float() / pixels.sum(1).clamp(min=1)
     if "boxes" in target:
         moved = warp.boxes(target["boxes"])
-        area = box_area(moved)
-        return (box_area(clip_boxes_to_image(moved, warp.new)) / area.clamp(min=1e-9)).float()
-    return torch.ones(count)
-
-
-def _inside(warp: Warp) -> Tensor:
-    """Tell which pixels of the old picture have their centre in the new one, (H, W) bool."""
-    h, w = warp.old
-    y, x = torch.meshgrid(torch.arange(h) + 0.5, torch.arange(w) + 0.5, indexing="ij")
-    moved = warp.points(torch.stack([x, y], dim=-1))  # (H, W, 2)
-    return ((moved >= 0) & (moved < torch.tensor([warp.new[1], warp.new[0]]))).all(-1)
+        return (box_area(clip_boxes_to_image(moved, warp.new)) / box_area(moved).clamp(min=1e-9)).float()
+    return torch.ones(number_of_objects(target))
 
 
 def _moved_boxes(found: Target, warp: Warp) -> Tensor:
@@ -214,11 +203,7 @@ def _moved_boxes(found: Target, warp: Warp) -> Tensor:
 
 def tight_boxes(masks: Tensor) -> Tensor:
     """Give the half-open boxes (N, 4) float32 of masks (N, H, W); an empty mask has the box (0, 0, 0, 0)."""
-    boxes = torch.zeros(len(masks), 4)
-    some = masks.flatten(1).any(1)
-    if some.any():
-        boxes[some] = masks_to_boxes(masks[some], half_open=True).float()
-    return boxes
+    return masks_to_boxes(masks, half_open=True)
 
 
 def _move_points(found: Target, warp: Warp) -> None:

@@ -104,6 +104,15 @@ class Warp:
             here = here + self.field.permute(1, 2, 0)
         return affine.warp_points(here, torch.linalg.inv(self.matrix))
 
+    def covered(self) -> Tensor:
+        """Tell which pixels of the old picture have their centre in the new one, (H, W) bool."""
+        y, x = torch.arange(self.old[0])[:, None] + 0.5, torch.arange(self.old[1]) + 0.5
+        if self.field is not None:
+            u, v = self.points(torch.stack(torch.broadcast_tensors(x, y), dim=-1)).unbind(-1)
+            return (u >= 0) & (u < self.new[1]) & (v >= 0) & (v < self.new[0])
+        u, v, depth = (float(a) * x + float(b) * y + float(c) for a, b, c in self.matrix)  # (H, W) each
+        return (depth > 0) & (u >= 0) & (u < self.new[1] * depth) & (v >= 0) & (v < self.new[0] * depth)
+
     def shrinks(self) -> float:
         """Tell how much lengths grow at the middle of the new picture, at most 1: below 1 the picture shrinks."""
         h, w = self.new

@@ -140,11 +140,9 @@ def test_results_are_kept_and_read(tmp_path, monkeypatch):
         experiments.load("none")
 
 
-def lists(value):
-    """The innermost lists of numbers of any nesting of dictionaries and lists."""
-    if isinstance(value, dict):
-        return [found for inner in value.values() for found in lists(inner)]
-    return [found for inner in value for found in lists(inner)] if isinstance(value[0], list) else [value]
+def curves(results):
+    """An experiment's results by name; those of an experiment with one way only have no name."""
+    return results if isinstance(results, dict) else {"": results}
 
 
 @pytest.fixture(scope="module")
@@ -162,21 +160,19 @@ def test_the_kept_results_were_made_by_this_code(kept):
     assert card["unbalanced"] == {"common": augmentation.COMMON, "rare": augmentation.RARE}
 
 
-def test_the_kept_results_have_a_row_for_each_seed(kept):
-    assert set(kept) == {"card", "jpeg", "strength", "scaling", "imbalance", "rendered"}
-    for name in ("strength", "scaling"):
-        assert len(kept[name]) == len(augmentation.SEEDS)
-    for name in ("jpeg", "imbalance", "rendered"):
-        for curve in kept[name].values():
-            assert len(curve) == len(augmentation.SEEDS)
+@pytest.mark.parametrize("name", augmentation.EXPERIMENTS)
+def test_the_kept_results_are_shares_with_a_row_for_each_seed(kept, name):
+    for rows in curves(kept[name]).values():
+        assert len(rows) == len(augmentation.SEEDS)
+        assert all(0 <= value <= 1 for row in rows for value in row)
 
 
-def test_the_kept_results_are_shares(kept):
-    found = np.concatenate(lists({name: value for name, value in kept.items() if name != "card"}))
-    assert found.min() >= 0
-    assert found.max() <= 1
-    for common, rare, mean in np.concatenate(list(kept["imbalance"].values())):
-        assert mean == pytest.approx((common + rare) / 2, abs=1e-6)
+def test_there_are_kept_results_of_all_experiments_and_of_no_others(kept):
+    assert set(kept) == {"card", *augmentation.EXPERIMENTS}
+    assert sum(kept["card"]["seconds_of"].values()) == kept["card"]["seconds"]
+    for rows in kept["imbalance"].values():
+        for common, rare, mean in rows:
+            assert mean == pytest.approx((common + rare) / 2, abs=1e-6)
 
 
 def noise(split, count, seed=0):
@@ -203,13 +199,10 @@ def test_a_tiny_run_has_the_form_of_the_kept_results(name, kept, monkeypatch):
     monkeypatch.setattr(augmentation, "patches", lambda split, scenes: rendered.patches("val", 2))
     real, labels, grid = rendered.coins()
     monkeypatch.setattr(augmentation, "coins", lambda: (real[::60], labels[::60], grid))
-    made = TINY[name]()
-    assert all(0 <= value <= 1 for value in np.concatenate(lists(made)))
-    if isinstance(made, dict):
-        assert list(made) == list(kept[name])
-        assert [len(made[way]) for way in made] == [len(kept[name][way][0]) for way in made]
-    else:
-        assert len(made) == len(kept[name][0])
+    made = curves(TINY[name]())
+    assert all(0 <= value <= 1 for row in made.values() for value in row)
+    form = {way: {len(row) for row in rows} for way, rows in curves(kept[name]).items()}
+    assert {way: {len(row)} for way, row in made.items()} == form
 
 
 def test_an_experiment_depends_on_its_seed_alone(monkeypatch):
@@ -241,18 +234,47 @@ def test_by_name_gathers_the_seeds():
     assert augmentation.by_name(runs) == {"a": [[0.1, 0.2], [0.4, 0.5]], "b": [[0.3], [0.6]]}
 
 
-def test_everything_is_run_for_each_seed_and_kept(tmp_path, monkeypatch, capsys):
-    """`main` with experiments that answer at once: what it writes has the same entries as what is kept."""
+def test_other_light_and_turns_are_always_the_same():
+    images, _ = noise("train", 12)
+    torch.manual_seed(0)
+    first = augmentation.otherwise(images)
+    torch.manual_seed(1)
+    assert torch.equal(augmentation.otherwise(images), first)
+    assert (first.shape, first.dtype) == (images.shape, images.dtype)
+    assert (first != images).flatten(1).any(1).all()
+
+
+@pytest.fixture
+def at_once(tmp_path, monkeypatch):
+    """Experiments that answer at once, kept in another folder."""
     threads = torch.get_num_threads()
     monkeypatch.setattr(results, "FOLDER", tmp_path)
-    for function in ("jpeg_robustness", "imbalance", "rendered_to_real"):
-        monkeypatch.setattr(augmentation, function, lambda seed: {"way": [seed / 10, 0.5]})
-    for function in ("strength_curve", "scaling_mismatch"):
-        monkeypatch.setattr(augmentation, function, lambda seed: [seed / 10, 0.5])
-    augmentation.main()
+    monkeypatch.setattr(
+        augmentation,
+        "EXPERIMENTS",
+        {"ways": lambda seed: {"one": [seed / 10, 0.5]}, "single": lambda seed: [seed / 5, 0.25]},
+    )
+    yield tmp_path / "augmentation.json"
     torch.set_num_threads(threads)
+
+
+def test_everything_is_run_for_each_seed_and_kept(at_once, capsys):
+    augmentation.main()
     assert "augmentation.json" in capsys.readouterr().out
-    found = json.loads((tmp_path / "augmentation.json").read_text())
-    assert set(found) == {"card", "jpeg", "strength", "scaling", "imbalance", "rendered"}
-    assert found["strength"] == found["jpeg"]["way"] == [[seed / 10, 0.5] for seed in augmentation.SEEDS]
+    found = json.loads(at_once.read_text())
+    assert found.keys() == {"card", "ways", "single"}
+    assert found["ways"] == {"one": [[seed / 10, 0.5] for seed in augmentation.SEEDS]}
+    assert found["single"] == [[seed / 5, 0.25] for seed in augmentation.SEEDS]
+    assert found["card"]["seconds_of"].keys() == {"ways", "single"}
     test_the_kept_results_were_made_by_this_code(found)
+
+
+def test_what_is_not_chosen_stays_as_it_was(at_once, monkeypatch):
+    augmentation.main()
+    monkeypatch.setitem(augmentation.EXPERIMENTS, "ways", lambda seed: {"one": [1.0]})
+    monkeypatch.setitem(augmentation.EXPERIMENTS, "single", lambda seed: [1.0])
+    augmentation.main(["single"])
+    found = json.loads(at_once.read_text())
+    assert found["ways"] == {"one": [[seed / 10, 0.5] for seed in augmentation.SEEDS]}
+    assert found["single"] == [[1.0]] * len(augmentation.SEEDS)
+    assert found["card"]["seconds_of"].keys() == {"ways", "single"}
