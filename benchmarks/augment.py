@@ -2,6 +2,7 @@
 
 import math
 import os
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -180,7 +181,8 @@ def NOTES() -> str:  # noqa: N802
     """Describe the rows, with what was measured meanwhile."""
     rates = ", ".join(f"{name} {COUNT / batch.best:,.0f}" for name, batch in recipe.items())
     gaps = ", ".join("{1:.1f} on average (99th percentile {2}) for {0} turns".format(*_hue_gap(t)) for t in TURNS)
-    return TEXT.format(count=COUNT, rates=rates, gaps=gaps, photos=len(COLOURFUL))
+    text = TEXT.format(count=COUNT, rates=rates, gaps=gaps, photos=len(COLOURFUL))
+    return "\n\n".join(textwrap.fill(paragraph, 120) for paragraph in text.strip().split("\n\n"))
 
 
 def _hue_gap(turns: float) -> tuple[float, float, int]:

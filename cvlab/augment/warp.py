@@ -236,5 +236,7 @@ def _unbend(points: Tensor, field: Tensor, rounds: int = 30) -> Tensor:
         bent = functional.grid_sample(
             field[None].float(), here * size - 1, mode="bilinear", padding_mode="border", align_corners=False
         )
-        here = flat - bent.permute(0, 2, 3, 1)  # (1, 1, P, 2)
+        before, here = here, flat - bent.permute(0, 2, 3, 1)  # (1, 1, P, 2)
+        if bool(((here - before).abs() < 1e-4).all()):
+            break
     return here.reshape(points.shape).to(points.dtype)

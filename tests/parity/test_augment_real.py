@@ -29,7 +29,6 @@ from cvlab.augment import (
 from cvlab.augment.targets import row_entries, tight_boxes
 from cvlab.augment.views import inverse
 from cvlab.data import read_image
-from cvlab.ops import box_iou
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason="the photographs of COCO are not beside this repository")
@@ -118,10 +117,13 @@ def twice(seed, make):
 
 
 def test_the_outlines_are_those_of_the_objects_in_the_boxes():
-    """Nine tenths of the masks fill a box of the other list nearly: x and y, and their units, are read rightly."""
-    best = [box_iou(outlined(i)[1]["boxes"], boxed(i)[1]["boxes"]).amax(1) for i in OUTLINED if boxed(i)[1]["rows"]]
-    assert len(OUTLINED) == 100
-    assert (torch.cat(best) > 0.9).float().mean() > 0.9
+    """Nine tenths of the masks have their box in the other list, to two pixels: x, y and their units are read rightly."""
+    gaps = []
+    for i in OUTLINED:
+        tight, given = outlined(i)[1]["boxes"], boxed(i)[1]["boxes"]
+        gaps += (tight[:, None] - given).abs().amax(-1).amin(1).tolist() if len(tight) else []
+    assert (len(OUTLINED), len(gaps)) == (100, 746)
+    assert (np.array(gaps) <= 2).mean() > 0.9
 
 
 @pytest.mark.parametrize("degraded", [False, True])
@@ -143,7 +145,7 @@ RECIPES = {
     "detection": (augment.for_detection(256), (256, 256)),
     "segmentation": (augment.for_segmentation(192, elastic=True), (192, 192)),
     "turned": (TURNED, None),
-    "bent": (Geometric([Elastic(6.0, 20.0, p=1.0)]), None),
+    "bent": (Geometric([Elastic(5.0, 20.0, p=1.0)]), None),
     "fitted": (SAME_SIZE, (240, 320)),
 }
 
@@ -162,7 +164,7 @@ def test_recipes_with_masks(name):
     assert seen > 350  # of 746
 
 
-@pytest.mark.parametrize("step", [TURNED.steps, [Elastic(6.0, 20.0, p=1.0)]], ids=["turned", "bent"])
+@pytest.mark.parametrize("step", [TURNED.steps, [Elastic(5.0, 20.0, p=1.0)]], ids=["turned", "bent"])
 def test_a_moved_object_lies_in_its_moved_box(step):
     """Boxes that are moved as boxes hold the masks that are moved as masks, to a pixel, in every photograph."""
     compared = 0
