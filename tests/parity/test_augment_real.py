@@ -117,7 +117,7 @@ def twice(seed, make):
 
 
 def test_the_outlines_are_those_of_the_objects_in_the_boxes():
-    """Nine tenths of the masks have their box in the other list, to two pixels: x, y and their units are read rightly."""
+    """Nine tenths of the masks have their box in the other list, to two pixels: x and y are read rightly."""
     gaps = []
     for i in OUTLINED:
         tight, given = outlined(i)[1]["boxes"], boxed(i)[1]["boxes"]
