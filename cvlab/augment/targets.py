@@ -22,7 +22,7 @@ from torchvision import tv_tensors
 
 from cvlab import _check
 from cvlab.augment.warp import Warp
-from cvlab.ops import box_area, box_convert, clip_boxes_to_image, masks_to_boxes
+from cvlab.ops import box_area, box_convert, masks_to_boxes
 
 Target = dict[str, Any]
 WHOLE = ("semantic", "image_id", "caption", "size", "orig_size")  # never one row for each object
@@ -80,13 +80,13 @@ def checked(target: Mapping[str, Any], size: tuple[int, int], op: str) -> Target
 
 def _boxes(boxes: Any, op: str) -> Tensor:
     _check.tensor(op, "boxes", boxes)
-    form = getattr(boxes, "format", tv_tensors.BoundingBoxFormat.XYXY)
-    if form.name not in ("XYXY", "XYWH", "CXCYWH"):
-        raise _check.InputError(f"{op}: boxes must be upright (XYXY, XYWH or CXCYWH), got {form.name}")
+    form = getattr(boxes, "format", tv_tensors.BoundingBoxFormat.XYXY).name.lower()
+    if form not in ("xyxy", "xywh", "cxcywh"):
+        raise _check.InputError(f"{op}: boxes must be upright (XYXY, XYWH or CXCYWH), got {form.upper()}")
     values = plain(boxes)
     values = values if values.is_floating_point() else values.float()
-    _check.boxes(op, "boxes", values, form.name.lower(), dims="N")
-    return box_convert(values, form.name.lower(), "xyxy")
+    _check.boxes(op, "boxes", values, form, dims="N")
+    return values if form == "xyxy" else box_convert(values, form, "xyxy")
 
 
 def number_of_objects(target: Mapping[str, Any]) -> int:
@@ -163,11 +163,14 @@ def warped(target: Target, warp: Warp, min_visibility: float, min_side: float) -
     found = dict(target)
     for name in label_maps(target):
         found[name] = tv_tensors.Mask(warp.masks(plain(target[name])))
-    share = shares(target, warp)
+    if "boxes" in target and "masks" not in target:
+        found["boxes"], share = _clipped(warp.boxes(target["boxes"]), warp.new)
+    else:
+        share = shares(target, warp)
     if "masks" in target:
         found["masks"] = warp.masks(target["masks"])
-    if "boxes" in target:
-        found["boxes"] = _moved_boxes(found, warp)
+        if "boxes" in target:
+            found["boxes"] = tight_boxes(found["masks"]).to(target["boxes"].dtype)
     if "keypoints" in target:
         _move_points(found, warp)
     if "visibility" in target:
@@ -187,18 +190,23 @@ def _sized(target: Target, keep: Tensor) -> Target:
 def shares(target: Target, warp: Warp) -> Tensor:
     """Measure the share of each object that is in the new picture, (N,) float32 in [0, 1]."""
     if "masks" in target:
-        pixels = target["masks"].flatten(1).float()  # (N, H W)
-        return pixels @ warp.covered().flatten().float() / pixels.sum(1).clamp(min=1)
+        masks = target["masks"]
+        return (masks & warp.covered()).flatten(1).sum(1) / masks.flatten(1).sum(1).clamp(min=1)
     if "boxes" in target:
-        moved = warp.boxes(target["boxes"])
-        return (box_area(clip_boxes_to_image(moved, warp.new)) / box_area(moved).clamp(min=1e-9)).float()
+        return _clipped(warp.boxes(target["boxes"]), warp.new)[1]
     return torch.ones(number_of_objects(target))
 
 
-def _moved_boxes(found: Target, warp: Warp) -> Tensor:
-    if "masks" not in found:
-        return clip_boxes_to_image(warp.boxes(found["boxes"]), warp.new)
-    return tight_boxes(found["masks"]).to(found["boxes"].dtype)
+def _clipped(boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Clip boxes (N, 4) to a picture of `size`, and measure which share of their areas is left, (N,) float32."""
+    height, width = size
+    left = boxes.clamp(min=0).minimum(boxes.new_tensor((width, height, width, height)))
+    return left, (_areas(left) / _areas(boxes).clamp(min=1e-9)).float()
+
+
+def _areas(boxes: Tensor) -> Tensor:
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return sides[:, 0] * sides[:, 1]
 
 
 def tight_boxes(masks: Tensor) -> Tensor:
@@ -225,7 +233,7 @@ def kept(target: Target, share: Tensor, min_visibility: float, min_side: float) 
     if "boxes" in target:
         keep = keep & ((target["boxes"][:, 2:] - target["boxes"][:, :2]) >= min_side).all(1)
     if "masks" in target:
-        keep = keep & target["masks"].flatten(1).any(1)
+        keep = keep & target["masks"].flatten(1).byte().amax(1).bool()
     return keep
 
 

@@ -82,7 +82,8 @@ class Warp:
         # a thousandth of a pixel aside: where a source lies between two pixels, rounding does not choose at random
         x, y = (source + 1e-3).floor().long().unbind(-1)  # (H', W') each
         inside = (x >= 0) & (x < w) & (y >= 0) & (y < h)
-        found = masks[..., y.clamp(0, h - 1), x.clamp(0, w - 1)]
+        place = (y.clamp(0, h - 1) * w + x.clamp(0, w - 1)).flatten()  # (H' W')
+        found = masks.flatten(-2).gather(-1, place.expand(*masks.shape[:-2], -1)).unflatten(-1, self.new)
         return torch.where(inside, found, found.new_zeros(()))
 
     def points(self, points: Tensor) -> Tensor:
@@ -98,15 +99,19 @@ class Warp:
 
     def sources(self) -> Tensor:
         """Tell for each pixel of the new picture where its centre lies in the old one, (H', W', 2) float32 xy."""
-        h, w = self.new
-        y, x = torch.meshgrid(torch.arange(h) + 0.5, torch.arange(w) + 0.5, indexing="ij")
-        here = torch.stack([x, y], dim=-1)  # (H', W', 2)
+        x, y = affine.pixel_centres(self.new)
         if self.field is not None:
-            here = here + self.field.permute(1, 2, 0)
-        return affine.warp_points(here, torch.linalg.inv(self.matrix))
+            x, y = x + self.field[0], y + self.field[1]  # (H', W')
+        return torch.stack(affine.warp_xy(x, y, torch.linalg.inv(self.matrix)), dim=-1).float()
 
     def covered(self) -> Tensor:
         """Tell which pixels of the old picture have their centre in the new one, (H, W) bool."""
+        straight = self._straight()
+        if straight is not None:
+            x1, y1, x2, y2 = straight[0]
+            made = torch.zeros(self.old, dtype=torch.bool)
+            made[y1:y2, x1:x2] = True
+            return made
         y, x = torch.arange(self.old[0])[:, None] + 0.5, torch.arange(self.old[1]) + 0.5
         if self.field is not None:
             u, v = self.points(torch.stack(torch.broadcast_tensors(x, y), dim=-1)).unbind(-1)
@@ -145,17 +150,17 @@ class Warp:
 
         The part of the old picture that is seen, and where it goes, are boxes x1, y1, x2, y2. Other maps give None.
         """
-        if self.field is not None or any(float(self.matrix[i, j]) for i, j in ((0, 1), (1, 0), (2, 0), (2, 1))):
+        (sx, slant, dx), (shear, sy, dy), (px, py, w) = self.matrix.tolist()
+        if self.field is not None or slant or shear or px or py:
             return None
-        m = self.matrix / self.matrix[2, 2]
         sources, targets, flips = [], [], []
-        for axis in (0, 1):
-            span = _seen(float(m[axis, axis]), float(m[axis, 2]), self.old[1 - axis], self.new[1 - axis])
+        for axis, (factor, shift) in enumerate(((sx / w, dx / w), (sy / w, dy / w))):
+            span = _seen(factor, shift, self.old[1 - axis], self.new[1 - axis])
             if span is None:
                 return None
             sources.append(span[0])
             targets.append(span[1])
-            flips.append(float(m[axis, axis]) < 0)
+            flips.append(factor < 0)
         (x1, x2), (y1, y2) = sources
         (u1, u2), (v1, v2) = targets
         return (x1, y1, x2, y2), (u1, v1, u2, v2), flips[0], flips[1]
@@ -201,19 +206,22 @@ def _stretch(part: Tensor, size: tuple[int, int], mode: str) -> Tensor:
         rows, columns = (
             ((torch.arange(n) + 0.5) * (old / n)).long() for n, old in zip(size, part.shape[-2:], strict=True)
         )
-        made = flat[..., rows[:, None], columns]
+        made = flat.index_select(-2, rows)
+        made = made.gather(-1, columns.expand(*made.shape[:-1], -1))
     return made.reshape(*part.shape[:-2], *size)
 
 
 def _fill(image: Tensor, fill: Fill) -> Tensor:
     """Give the outside's value as a tensor (C, 1, 1) or (1, 1, 1), in the picture's range."""
-    values = torch.as_tensor(fill, dtype=torch.float32).reshape(-1, 1, 1)
-    if values.shape[0] not in (1, image.shape[0]):
+    values = [fill] if isinstance(fill, (int, float)) else [float(v) for v in fill]
+    if len(values) not in (1, image.shape[0]):
         raise _check.InputError(
             f"Warp.image: fill must be one number or one for each of {image.shape[0]} channels, got {fill!r}"
         )
-    _check.fractions("Warp.image", "fill", values)
-    return (values * 255).round() if image.dtype == torch.uint8 else values
+    for i, value in enumerate(values):
+        _check.fraction("Warp.image", f"fill[{i}]", value)
+    values = [round(255 * value) for value in values] if image.dtype == torch.uint8 else values
+    return torch.tensor(values, dtype=torch.float32)[:, None, None]
 
 
 def _outlines(boxes: Tensor) -> Tensor:

@@ -194,15 +194,15 @@ def masks_to_boxes(masks: Tensor, half_open: bool = False) -> Tensor:
         return torch.zeros((0 if masks.dim() == 0 else masks.shape[0], 4), device=masks.device)
     if not _check.scripting():
         _check.shape("masks_to_boxes", "masks", masks, ("N", "H", "W"))
-    columns, rows = masks.bool().any(1), masks.bool().any(2)  # (N, W), (N, H)
+    filled = masks.bool().view(torch.uint8)  # the largest byte is found far faster than any True
+    columns, rows = filled.amax(1), filled.amax(2)  # (N, W), (N, H)
     x1, x2 = _first_and_end(columns)
     y1, y2 = _first_and_end(rows)
     end = 0 if half_open else 1
     boxes = torch.stack((x1, y1, x2 - end, y2 - end), dim=1).float()
-    return boxes * columns.any(1, keepdim=True)
+    return boxes * columns.amax(1, keepdim=True)
 
 
 def _first_and_end(filled: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the first True of each row, and one past the last."""
-    numbers = filled.to(torch.uint8)
-    return numbers.argmax(1), filled.shape[1] - numbers.flip(1).argmax(1)
+    """Find the first 1 of each row, and one past the last."""
+    return filled.argmax(1), filled.shape[1] - filled.flip(1).argmax(1)

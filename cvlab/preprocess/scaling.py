@@ -172,11 +172,11 @@ class ChannelStats:
             raise _check.InputError(f"{op}: images must have shape (C, H, W) or (B, C, H, W) with C above 0, got {got}")
         _check.finite(op, "images", images)
         values = images.detach().double().movedim(-3, 0).flatten(1).cpu()  # (C, B * H * W)
-        if images.dtype == torch.uint8:
-            values = values / 255
         if values.shape[1]:
             mean = values.mean(1)
-            self._join(op, values.shape[1], mean, (values - mean[:, None]).square().sum(1))
+            deviations = torch.linalg.vector_norm(values - mean[:, None], dim=1).square()
+            white = 255 if images.dtype == torch.uint8 else 1
+            self._join(op, values.shape[1], mean / white, deviations / white**2)
 
     def merge(self, other: ChannelStats) -> None:
         """Take in all that another one has seen, as when several processes share a data set.
