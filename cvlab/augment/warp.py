@@ -114,10 +114,19 @@ class Warp:
             return made
         y, x = torch.arange(self.old[0])[:, None] + 0.5, torch.arange(self.old[1]) + 0.5
         if self.field is not None:
-            u, v = self.points(torch.stack(torch.broadcast_tensors(x, y), dim=-1)).unbind(-1)
-            return (u >= 0) & (u < self.new[1]) & (v >= 0) & (v < self.new[0])
+            return self._covered_bent(self.field)
         u, v, depth = (float(a) * x + float(b) * y + float(c) for a, b, c in self.matrix)  # (H, W) each
         return (depth > 0) & (u >= 0) & (u < self.new[1] * depth) & (v >= 0) & (v < self.new[0] * depth)
+
+    def _covered_bent(self, field: Tensor) -> Tensor:
+        """Tell the same where there is a field: only what lies near an edge may be bent across it."""
+        h, w = self.new
+        u, v = affine.warp_xy(*affine.pixel_centres(self.old), self.matrix)
+        room = torch.stack([u, w - u, v, h - v]).amin(0)  # (H, W), how far inside; negative outside
+        inside, near = room >= 0, room.abs() <= field.abs().max()
+        bent = _unbend(torch.stack([u[near], v[near]], dim=-1), field)  # (P, 2)
+        inside[near] = ((bent >= 0) & (bent < torch.tensor([w, h]))).all(1)
+        return inside
 
     def shrinks(self) -> float:
         """Tell how much lengths grow at the middle of the new picture, at most 1: below 1 the picture shrinks."""

@@ -98,7 +98,7 @@ export function mount(root, state, publish) {
   const plot = el("div", { class: "slider plot", "aria-hidden": "true" }, el("span", {}, "density"),
     el("div", {}, curve, axis));
   const labels = state.pictures.map(({ src }, i) => ({ share: el("output"), fill: el("div"),
-    thumb: el("img", { src, alt: "" }), name: names[i] }));
+    thumb: el("img", { src, alt: `picture ${names[i]}` }), name: names[i] }));
   const formula = el("p", { class: "note formula" }), status = announcer(), tally = el("span", { class: "note" });
 
   root.append(

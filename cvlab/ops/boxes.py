@@ -195,7 +195,8 @@ def masks_to_boxes(masks: Tensor, half_open: bool = False) -> Tensor:
     if not _check.scripting():
         _check.shape("masks_to_boxes", "masks", masks, ("N", "H", "W"))
     filled = masks.bool().view(torch.uint8)  # the largest byte is found far faster than any True
-    columns, rows = filled.amax(1), filled.amax(2)  # (N, W), (N, H)
+    columns = (filled.amax(1) > 0).to(torch.uint8)  # (N, W); a True may be any byte but 0: in Pillow's masks it is 255
+    rows = (filled.amax(2) > 0).to(torch.uint8)  # (N, H)
     x1, x2 = _first_and_end(columns)
     y1, y2 = _first_and_end(rows)
     end = 0 if half_open else 1

@@ -225,6 +225,17 @@ def test_the_share_that_is_left_is_a_share(made, seed, bend):
         assert bool(((share >= 0) & (share <= 1)).all())
 
 
+@given(st.tuples(st.integers(8, 40), st.integers(8, 40)), seeds, st.booleans())
+def test_a_pixel_is_covered_if_its_centre_moves_into_the_picture(size, seed, bend):
+    with seeded(seed):
+        warp = Geometric([*ANY, *([Elastic(2.0, 8.0, p=1.0)] if bend else [])]).draw(size)
+    x, y = affine.pixel_centres(size)
+    u, v = warp.points(torch.stack(torch.broadcast_tensors(x, y), -1)).unbind(-1)
+    room = torch.stack([u, warp.new[1] - u, v, warp.new[0] - v]).amin(0)
+    sure = room.abs() > 1e-3  # on the edge itself, rounding decides
+    assert torch.equal(warp.covered()[sure], room[sure] > 0)
+
+
 @given(flat_maps(), seeds)
 def test_what_is_wholly_inside_has_the_share_one_and_what_is_outside_none(matrix, seed):
     boxes = boxes_in(seed, 5)

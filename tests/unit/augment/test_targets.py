@@ -2,14 +2,16 @@
 
 from collections import UserDict
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision import tv_tensors
 
 from cvlab import _check
 from cvlab.augment import Flip, Geometric, Warp, affine, copy_paste, cutmix, cutout, mixup, mosaic, seeded
 from cvlab.augment.mixing import region
-from cvlab.augment.targets import row_entries, rows
+from cvlab.augment.targets import row_entries, rows, tight_boxes
 
 SIZE = (16, 24)
 
@@ -42,6 +44,20 @@ def test_rows_are_told_from_label_maps_and_from_what_is_of_the_whole_picture():
     assert kept["iscrowd"].tolist() == [1]
     assert kept["image_id"].tolist() == [7, 8]
     assert rows(target, torch.tensor([1, 0, 1]))["names"] == ["b", "a", "b"]
+
+
+def test_masks_may_come_from_pillow():
+    """In its arrays of booleans the byte of a True is 255; in torch's it is 1; both may be in one mask."""
+    mask = Image.new("1", (24, 16))
+    mask.paste(1, (3, 4, 20, 9))
+    given = torch.from_numpy(np.array(mask))
+    given[2, 5] = True
+    assert set(given.view(torch.uint8).unique().tolist()) == {0, 1, 255}
+    assert tight_boxes(given[None]).tolist() == [[3, 2, 20, 9]]
+    target = {"boxes": tight_boxes(given[None]), "masks": given[None], "visibility": torch.ones(1)}
+    _, found = Geometric([Flip(1.0)])(torch.zeros(3, *SIZE), target)
+    assert plain(found["boxes"]).tolist() == [[4, 2, 21, 9]]
+    assert found["visibility"].tolist() == [1]
 
 
 def test_a_label_map_of_any_name_stays_one():
