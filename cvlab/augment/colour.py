@@ -124,9 +124,8 @@ def jitter(
     """
     _check.shape("jitter", "mean_rgb", mean_rgb, (3,))
     mean = brightness_factor * float(LUMA @ mean_rgb.to(LUMA))
-    added = contrast(contrast_factor, mean)[:, 3]  # a grey, which saturation and hue leave as it is
-    turned = hue(hue_turns)[:, :3] @ saturation(saturation_factor)[:, :3]
-    return _affine(_factor("brightness", brightness_factor) * contrast_factor * turned, added)
+    made = compose(brightness(brightness_factor), contrast(contrast_factor, mean))
+    return compose(compose(made, saturation(saturation_factor)), hue(hue_turns))
 
 
 def apply(image: Tensor, colour_map: Tensor) -> Tensor:
