@@ -126,7 +126,7 @@ def for_segmentation(
     if not train:
         return _still(new)
     steps = [ResizedCrop(new, (max(0.1, 1 - 0.7 * s), 1.0)), Flip(0.5 * min(s, 1.0)), _turn(s)]
-    bend = [Elastic(3.0 * min(s, 1.5), 12.0)] if elastic else []
+    bend = [Elastic(3.0 * min(s, 1.0), 12.0)] if elastic else []
     return v2.Compose([Geometric([*steps, *bend], min_visibility=min_visibility), _jitter(s)])
 
 

@@ -209,7 +209,7 @@ class Elastic:
     In a chain it always comes last: it bends the result of the other steps.
 
     Args:
-        strength: standard deviation of the displacement along each axis, pixels; at most 0.4 times the smoothness,
+        strength: standard deviation of the displacement along each axis, pixels; at most a quarter of the smoothness,
             so that nothing is folded.
         smoothness: standard deviation of the Gaussian that smooths the displacements, pixels.
         p: probability that anything is done.
@@ -231,9 +231,9 @@ class Elastic:
         _check.positive("Elastic", "strength", [self.strength], zero=True)
         _check.positive("Elastic", "smoothness", [self.smoothness])
         _check.fraction("Elastic", "p", self.p)
-        if self.strength > 0.4 * self.smoothness:
+        if self.strength > 0.25 * self.smoothness:
             raise _check.InputError(
-                f"Elastic: strength must be at most 0.4 x smoothness = {0.4 * self.smoothness:g}, or the picture would "
+                f"Elastic: strength must be at most 0.25 x smoothness = {0.25 * self.smoothness:g}, or the picture would "
                 f"fold; got {self.strength:g}"
             )
 

@@ -32,7 +32,7 @@ STEPS = [
     ShiftScaleRotate(0.2, 0.5, 60, 20),
     Perspective(0.6, p=1.0),
     ResizedCrop((64, 80), (0.2, 0.6)),
-    Elastic(3.0, 10.0, p=1.0),
+    Elastic(2.5, 10.0, p=1.0),
     Resize((64, 80)),
     Resize((64, 80), keep_ratio=False),
 ]
@@ -260,7 +260,7 @@ def test_bad_input(image, target, message):
         (lambda: ResizedCrop((4, 4), (0.5, 0.2)), r"area must be \(smallest, largest\), got \(0.5, 0.2\)"),
         (lambda: ResizedCrop((4, 4), (0.5, 2)), "area must be at most 1"),
         (lambda: Resize((4,)), r"size must be \(height, width\), got 1 numbers"),
-        (lambda: Elastic(9, 10), "strength must be at most 0.4 x smoothness = 4"),
+        (lambda: Elastic(9, 10), "strength must be at most 0.25 x smoothness = 2.5"),
         (lambda: Geometric([Elastic(), Elastic()]), "at most one Elastic, got 2"),
         (lambda: Geometric([], min_visibility=2), "min_visibility must lie in"),
     ],
