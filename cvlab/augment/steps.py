@@ -233,8 +233,8 @@ class Elastic:
         _check.fraction("Elastic", "p", self.p)
         if self.strength > 0.25 * self.smoothness:
             raise _check.InputError(
-                f"Elastic: strength must be at most 0.25 x smoothness = {0.25 * self.smoothness:g}, or the picture would "
-                f"fold; got {self.strength:g}"
+                f"Elastic: strength must be at most 0.25 x smoothness = {0.25 * self.smoothness:g}, or the picture "
+                f"would fold; got {self.strength:g}"
             )
 
     def draw_field(self, size: Size) -> Tensor | None:
