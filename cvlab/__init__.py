@@ -10,25 +10,60 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-_MODULES = ("augment", "data", "exercises", "experiments", "interactive", "models", "ops", "plot", "preprocess")
+_MODULES = (
+    "augment",
+    "data",
+    "engine",
+    "exercises",
+    "experiments",
+    "interactive",
+    "losses",
+    "metrics",
+    "models",
+    "ops",
+    "plot",
+    "preprocess",
+    "recipes",
+    "weights",
+)
 _FUNCTIONS = {"source": "_source", "profile": "_profile"}
 
 __all__ = [
     "augment",
     "data",
+    "engine",
     "exercises",
     "experiments",
     "interactive",
+    "losses",
+    "metrics",
     "models",
     "ops",
     "plot",
     "preprocess",
     "profile",
+    "recipes",
     "source",
+    "weights",
 ]
 
 if TYPE_CHECKING:
-    from cvlab import augment, data, exercises, experiments, interactive, models, ops, plot, preprocess
+    from cvlab import (
+        augment,
+        data,
+        engine,
+        exercises,
+        experiments,
+        interactive,
+        losses,
+        metrics,
+        models,
+        ops,
+        plot,
+        preprocess,
+        recipes,
+        weights,
+    )
     from cvlab._profile import profile
     from cvlab._source import source
 

@@ -13,7 +13,7 @@ from cvlab.augment.mosaic import copy_paste, mosaic
 from cvlab.augment.photometric import ColourJitter, ImageOnly, RandomJPEG, degrade
 from cvlab.augment.recipes import for_classification, for_detection, for_segmentation
 from cvlab.augment.seeded import Augmented, seeded
-from cvlab.augment.steps import Elastic, Flip, Perspective, Resize, ResizedCrop, ShiftScaleRotate
+from cvlab.augment.steps import Elastic, Flip, Perspective, Resize, ResizedCrop, ShiftScaleRotate, Transpose
 from cvlab.augment.views import predict_boxes, predict_masks, views
 from cvlab.augment.warp import Warp
 
@@ -29,6 +29,7 @@ __all__ = [
     "Resize",
     "ResizedCrop",
     "ShiftScaleRotate",
+    "Transpose",
     "Warp",
     "affine",
     "colour",

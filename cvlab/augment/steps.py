@@ -63,6 +63,26 @@ class Flip:
 
 
 @dataclass(frozen=True)
+class Transpose:
+    """Swap rows and columns at random: with flips both ways, all eight symmetries of a square.
+
+    Args:
+        p: probability that it is done; for pictures without an upright, such as from above.
+    """
+
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check.fraction("Transpose", "p", self.p)
+
+    def draw(self, size: Size) -> tuple[Tensor, Size]:
+        """Draw the matrix; see `Step`."""
+        if not chance(self.p):
+            return affine.identity(), size
+        return torch.eye(3, dtype=torch.float64)[[1, 0, 2]], (size[1], size[0])
+
+
+@dataclass(frozen=True)
 class ShiftScaleRotate:
     """Move, enlarge or shrink, turn and slant the picture around its middle, each by a random amount.
 

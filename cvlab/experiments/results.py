@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import datetime
-import importlib.metadata
 import json
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cvlab.data import StillLife
+from cvlab._card import card
+
+__all__ = ["card", "load", "save", "summary"]
 
 FOLDER = Path(__file__).parent
-
-
-def card(seconds: float, **settings: Any) -> dict[str, Any]:
-    """Describe how results were made: day, wall time, versions, the renderer's version, and the settings given."""
-    versions = {name: importlib.metadata.version(name) for name in ("torch", "torchvision", "numpy", "pillow")}
-    return {
-        "made": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "seconds": round(seconds),
-        "python": platform.python_version(),
-        "versions": versions,
-        "still_life_version": StillLife.VERSION,
-        **settings,
-    }
 
 
 def save(name: str, results: dict[str, Any]) -> Path:

@@ -1,0 +1,80 @@
+"""What every detector does with its input: check images and targets, and bring images to one size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cvlab import _check
+from cvlab.preprocess import ResizeMap
+
+
+def check_images(op: str, images: Sequence[Tensor]) -> None:
+    """Refuse what is not a list of images (3, H, W), uint8 or float, with at least one pixel."""
+    if isinstance(images, Tensor) and images.dim() != 4:
+        raise _check.InputError(f"{op}: images must be a list of (3, H, W), got one tensor {tuple(images.shape)}")
+    if len(images) == 0:
+        raise _check.InputError(f"{op}: there must be one image or more, got none")
+    for i, image in enumerate(images):
+        _check.tensor(op, f"image {i}", image)
+        if image.dim() != 3 or image.shape[0] != 3 or image.numel() == 0:
+            raise _check.InputError(
+                f"{op}: image {i} must have shape (3, H, W), H and W at least 1, got {tuple(image.shape)}"
+            )
+        if image.dtype != torch.uint8 and not image.is_floating_point():
+            raise _check.InputError(f"{op}: image {i} must be uint8, or float in [0, 1], got {image.dtype}")
+
+
+def plain_targets(
+    op: str, targets: Sequence[dict[str, Any]] | None, images: Sequence[Tensor], num_classes: int
+) -> list[dict[str, Tensor]]:
+    """Give boxes and labels of each image as plain tensors, or say what is wrong with which of them.
+
+    Args:
+        op: the model, for the message.
+        targets: for each image `boxes` (G, 4) and `labels` (G,), from 1 to num_classes - 1.
+        images: the images.
+        num_classes: with the background.
+
+    Raises:
+        InputError: naming the target and the box.
+    """
+    if targets is None or len(targets) != len(images):
+        got = "none" if targets is None else f"{len(targets)}"
+        raise _check.InputError(f"{op}: training needs a target for each of {len(images)} images, got {got}")
+    return [_plain(op, i, target, num_classes) for i, target in enumerate(targets)]
+
+
+def _plain(op: str, i: int, target: dict[str, Any], num_classes: int) -> dict[str, Tensor]:
+    for name in ("boxes", "labels"):
+        if name not in target:
+            raise _check.InputError(f"{op}: target {i} must have {name!r}, got {sorted(target)}")
+    boxes, labels = (target[name].as_subclass(Tensor) for name in ("boxes", "labels"))
+    if boxes.numel() == 0:  # an image without objects, whatever the tensors' shapes and types
+        return {"boxes": boxes.new_zeros(0, 4, dtype=torch.float32), "labels": labels.new_zeros(0, dtype=torch.int64)}
+    where = f"{op}: target {i}"
+    _check.shape(where, "boxes", boxes, ("G", 4))
+    _check.integer(where, "labels", labels)
+    _check.length(where, "labels", labels, len(boxes), "box")
+    _check.boxes(where, "box ", boxes, strict=True)
+    if int(labels.min()) < 1 or int(labels.max()) >= num_classes:
+        j = int(((labels < 1) | (labels >= num_classes)).nonzero()[0])
+        raise _check.InputError(
+            f"{where}: label {j} must lie from 1 to {num_classes - 1} (0 is the background), got {int(labels[j])}"
+        )
+    return {"boxes": boxes if boxes.is_floating_point() else boxes.float(), "labels": labels}
+
+
+def batch_images(images: Sequence[Tensor], maps: Sequence[ResizeMap]) -> Tensor:
+    """Bring images to one size and stack them: (B, 3, H, W) float32 in [0, 1], or what floats they are."""
+    resized = [
+        image.as_subclass(Tensor) if tuple(image.shape[1:]) == plan.size else plan.image(image.as_subclass(Tensor))
+        for image, plan in zip(images, maps, strict=True)
+    ]
+    if any(image.dtype != resized[0].dtype for image in resized):
+        resized = [image.float() / 255 if image.dtype == torch.uint8 else image.float() for image in resized]
+    batch = torch.stack(resized)
+    return batch.float().div_(255) if batch.dtype == torch.uint8 else batch
