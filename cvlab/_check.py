@@ -126,7 +126,7 @@ def positive(op: str, name: str, values: Sequence[float], of: str = "", zero: bo
 
 def finite(op: str, name: str, value: Tensor) -> None:
     """Refuse NaN and infinity, naming the first place."""
-    if value.numel() == 0 or not readable(value) or not value.is_floating_point():
+    if not readable(value) or value.numel() == 0 or not value.is_floating_point():
         return
     low, high = value.detach().aminmax()
     if math.isfinite(float(low)) and math.isfinite(float(high)):
@@ -138,7 +138,7 @@ def finite(op: str, name: str, value: Tensor) -> None:
 def fractions(op: str, name: str, value: Tensor) -> None:
     """Refuse a tensor with values outside [0, 1], but for rounding, naming the first place."""
     finite(op, name, value)
-    if value.numel() == 0 or not readable(value):
+    if not readable(value) or value.numel() == 0:
         return
     low, high = value.detach().aminmax()
     if low.item() >= -1e-6 and high.item() <= 1 + 1e-6:
@@ -149,7 +149,7 @@ def fractions(op: str, name: str, value: Tensor) -> None:
 
 def fits(op: str, name: str, value: Tensor, dtype: torch.dtype) -> None:
     """Refuse values that lie outside the range of a narrower type."""
-    if value.dtype == dtype or value.numel() == 0 or not readable(value):
+    if value.dtype == dtype or not readable(value) or value.numel() == 0:
         return
     info = torch.finfo(dtype) if dtype.is_floating_point else torch.iinfo(dtype)
     low, high = (x.item() for x in value.detach().aminmax())
@@ -181,7 +181,7 @@ def boxes(op: str, name: str, value: Tensor, fmt: str = "xyxy", *, strict: bool 
     """
     numeric(op, name, value)
     shape(op, name, value, (dims, COORDS[fmt]))
-    if value.numel() == 0 or not readable(value) or _fast_pass(value.detach(), fmt, strict):
+    if not readable(value) or value.numel() == 0 or _fast_pass(value.detach(), fmt, strict):
         return
     rows = value.detach().reshape(-1, value.shape[-1]).double().cpu()
     sides = _sides(rows, fmt)

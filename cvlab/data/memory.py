@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cvlab import _check
+
 KEPT = ("boxes", "labels")
 
 
@@ -19,6 +21,10 @@ class InMemory(Dataset):
         dataset: has items (image, target) by index, and a length. Images (3, H, W) are kept as uint8, which is a quarter
             of float's memory; give them as uint8 to keep them exactly.
         keys: what is kept of the targets.
+
+    Raises:
+        InputError: if an image is neither uint8 nor float, or has values outside [0, 1].
+        KeyError: if a target lacks one of the keys.
 
     Notes:
         `cvlab.augment.Augmented` makes each epoch's items different. 10,000 images of 128 x 128 pixels take 490 MB.
@@ -35,8 +41,7 @@ class InMemory(Dataset):
         self.items: list[tuple[Tensor, dict[str, Any]]] = []
         for i in range(len(dataset)):
             image, target = dataset[i]
-            pixels = image.as_subclass(Tensor)
-            pixels = pixels if pixels.dtype == torch.uint8 else (pixels * 255).round().to(torch.uint8)
+            pixels = _as_bytes(f"InMemory: item {i}", image)
             self.items.append((pixels, {key: _plain(target[key]) for key in keys}))
 
     def __len__(self) -> int:
@@ -45,6 +50,15 @@ class InMemory(Dataset):
     def __getitem__(self, index: int) -> tuple[Any, dict[str, Any]]:
         image, target = self.items[index]
         return image, dict(target)
+
+
+def _as_bytes(op: str, image: Tensor) -> Tensor:
+    pixels = image.as_subclass(Tensor)
+    if pixels.dtype == torch.uint8:
+        return pixels
+    _check.numeric(op, "image", pixels, floating=True)
+    _check.fractions(op, "image", pixels)
+    return (pixels * 255).round().to(torch.uint8)
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from cvlab.engine.evaluation import Metric, evaluate
 from cvlab.engine.fit import fit, train_loop
 from cvlab.engine.history import History
 from cvlab.engine.lr_finder import LearningRates, find_learning_rate
-from cvlab.engine.run import State
+from cvlab.engine.settings import State
 
 __all__ = [
     "History",

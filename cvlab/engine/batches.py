@@ -93,11 +93,19 @@ class _Batch(Dataset):
             set_epoch(self.dataset, epoch)
             self._epoch = epoch
         with random_stream(self.seed, epoch, number):
-            if hasattr(self.dataset, "__getitems__"):
-                items = self.dataset.__getitems__(indices)
-            else:
-                items = [self.dataset[i] for i in indices]
-            return Batch(*_pair(self.collate(items)), epoch, number, indices)
+            return Batch(*_pair(self.collate(self._items(indices))), epoch, number, indices)
+
+    def _items(self, indices: list[int]) -> list[Any]:
+        if hasattr(self.dataset, "__getitems__"):
+            return self.dataset.__getitems__(indices)
+        items = []
+        for i in indices:
+            try:
+                items.append(self.dataset[i])
+            except Exception as error:
+                error.add_note(f"fit: this came from item {i} of the data set")
+                raise
+        return items
 
 
 class _Keys(Sampler):

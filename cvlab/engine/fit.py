@@ -12,11 +12,12 @@ from torch.optim import Optimizer
 from cvlab import _check
 from cvlab.engine.batches import Collate, list_collate
 from cvlab.engine.device import accelerator_for
-from cvlab.engine.evaluation import Loss, Metric, check_metric
+from cvlab.engine.evaluation import Loss, Metric
 from cvlab.engine.history import History
 from cvlab.engine.interrupts import Interrupts
-from cvlab.engine.run import Callback, Run, Settings
-from cvlab.engine.schedules import SCHEDULES, Schedule
+from cvlab.engine.run import Run
+from cvlab.engine.schedules import Schedule
+from cvlab.engine.settings import Callback, check_settings
 from cvlab.engine.streams import kept_generators, seed_all
 
 
@@ -82,7 +83,8 @@ def fit(
     Args:
         model: The model.
         train: A data set with items (image, target) by index and a length, which is shuffled anew in each epoch; or a
-            DataLoader that gives pairs (images, targets). A data set with `set_epoch` is told the epoch.
+            DataLoader that gives pairs (images, targets), whose own batch size, order and workers then hold. A data set
+            with `set_epoch` is told the epoch.
         val: The same, for evaluation; it is neither shuffled nor told the epoch.
         steps: Number of steps; give one of `steps`, `epochs` and `seconds`.
         epochs: Number of passes over `train`.
@@ -110,16 +112,16 @@ def fit(
         num_workers: Processes that make batches; 0 for none. Their number changes nothing in the result.
         seed: Non-negative.
         checkpoint: A file; it is written after each `checkpoint_every` steps, at the end, and when the training ends
-            early for any reason.
+            early for any reason. To go on from it, give the same arguments; functions are compared by their names.
         checkpoint_every: Steps between two checkpoints.
         resume: Go on from the checkpoint where there is one; if not, it is written anew.
-        callbacks: Functions of a `State`, called after each evaluation and at the end; or pairs (k, function), called
-            after each k-th step. They may raise `StopTraining`.
+        callbacks: Functions of a `State`, called every `evaluate_every` steps and at the end, after the evaluation; or
+            pairs (k, function), called after each k-th step. They may raise `StopTraining`.
         progress: Show a progress bar, of which one line stays.
 
     Returns:
-        The history: `frame`, `metrics`, `plot()`. After Ctrl-C it is returned too, with `interrupted` set, so that a
-        notebook goes on with what there is. The step that was broken off does not count.
+        The history, with `frame`, `metrics` and `plot()`. After Ctrl-C it is returned too, with `interrupted` set, so
+        that a notebook goes on with what there is. The step that was broken off does not count.
 
     Raises:
         TrainingError: A loss or the gradient's norm is not finite. Model, checkpoint and the error's `history` are
@@ -132,6 +134,8 @@ def fit(
         A training that goes on from its checkpoint gives the same bytes as one that was never stopped (on the same
         machine, with algorithms that are deterministic): the batches of an epoch depend on the seed and the epoch, and
         the random numbers of a batch and of a step on the seed and their number. Only the history's seconds differ.
+
+        In each step the model is in training mode; one that keeps a part of itself fixed overrides `train`.
 
         On several processes, started by `accelerate launch`, each has batches of its own and evaluates all of `val`.
         Ctrl-C then ends them without a last checkpoint.
@@ -146,7 +150,7 @@ def fit(
         >>> len(history.frame), round(model.weight.item(), 1)
         (100, 2.0)
     """
-    settings = _settings(
+    settings = check_settings(
         steps=steps, epochs=epochs, seconds=seconds, batch_size=batch_size, learning_rate=learning_rate,
         optimizer=optimizer, weight_decay=weight_decay, schedule=schedule, warmup=warmup, clip=clip, ema=ema,
         mixed_precision=mixed_precision, metric=metric, evaluate_every=evaluate_every, monitor=monitor,
@@ -172,47 +176,3 @@ def fit(
         finally:
             run.close()
     return run.history
-
-
-def _settings(**given: Any) -> Settings:
-    """Check the arguments of `fit`."""
-    lengths = {name: given[name] for name in ("steps", "epochs", "seconds") if given[name] is not None}
-    if len(lengths) != 1:
-        raise _check.InputError(f"fit: give exactly one of steps, epochs and seconds, got {lengths or 'none'}")
-    least = {"steps": 0, "epochs": 0, "warmup": 0, "num_workers": 0, "seed": 0, "batch_size": 1, "evaluate_every": 1,
-             "patience": 1, "checkpoint_every": 1}  # fmt: skip
-    for name, low in least.items():
-        if given[name] is not None:
-            _whole(name, given[name], low)
-    for name in ("seconds", "clip", "learning_rate"):
-        if given[name] is not None:
-            _check.number("fit", name, given[name])
-            if given[name] <= 0:
-                raise _check.InputError(f"fit: {name} must be above 0, got {given[name]!r}")
-    if given["ema"] is not None:
-        _check.fraction("fit", "ema", given["ema"])
-    if given["patience"] is not None and given["evaluate_every"] is None:
-        raise _check.InputError("fit: patience needs evaluate_every, got None")
-    if given["checkpoint_every"] is not None and given["checkpoint"] is None:
-        raise _check.InputError("fit: checkpoint_every needs checkpoint, a path, got None")
-    if not callable(given["schedule"]):
-        _check.choice("fit", "schedule", given["schedule"], sorted(SCHEDULES))
-        given["schedule"] = SCHEDULES[given["schedule"]]
-    check_metric("fit", given["metric"])
-    given["checkpoint"] = None if given["checkpoint"] is None else Path(given["checkpoint"])
-    given["callbacks"] = [_callback(i, callback) for i, callback in enumerate(given["callbacks"])]
-    return Settings(**given)
-
-
-def _whole(name: str, value: Any, low: int) -> None:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < low:
-        raise _check.InputError(f"fit: {name} must be a whole number of at least {low}, got {value!r}")
-
-
-def _callback(i: int, callback: Any) -> tuple[int | None, Callback]:
-    every, function = callback if isinstance(callback, tuple) and len(callback) == 2 else (None, callback)
-    if every is not None:
-        _whole(f"callbacks[{i}][0]", every, 1)
-    if not callable(function):
-        raise TypeError(f"fit: callbacks[{i}] must be a function or a pair (steps, function), got {callback!r}")
-    return every, function

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cvlab import _check
 from cvlab._palette import OKABE_ITO
@@ -47,8 +49,10 @@ def _losses(history: History, ax: Axes) -> None:
     """Draw the loss of each step faintly, and over it the moving mean."""
     frame = history.frame
     smooth = smoothed(frame["loss"].to_numpy(float))
-    ax.plot(frame["step"], frame["loss"], color=OKABE_ITO["blue"], alpha=0.25, linewidth=1, label="each step")
-    ax.plot(frame["step"], smooth, color=OKABE_ITO["blue"], label="moving mean")
+    ax.plot(
+        frame["step"], frame["loss"], color=OKABE_ITO["blue"], alpha=0.25, linewidth=1, linestyle="-", label="each step"
+    )
+    ax.plot(frame["step"], smooth, color=OKABE_ITO["blue"], linestyle="-", label="moving mean")
     low, high = np.nanmin(smooth), np.nanmax(smooth)
     ax.set_ylim(min(0.0, low), 1.1 * high if high > 0 else None)
     ax.set_title(f"Loss, {smooth[-1]:.3g} at the end")
@@ -57,9 +61,10 @@ def _losses(history: History, ax: Axes) -> None:
 
 def _rate(history: History, ax: Axes) -> None:
     frame = history.frame
-    ax.plot(frame["step"], frame["learning_rate"], color=MUTED)
+    ax.plot(frame["step"], frame["learning_rate"], color=MUTED, linestyle="-")
     ax.set_ylim(0, None)
-    ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
+    ax.yaxis.set_major_locator(MaxNLocator(5))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
     ax.set_title("Learning rate")
 
 
@@ -86,8 +91,6 @@ def smoothed(values: np.ndarray) -> np.ndarray:
         >>> smoothed(np.arange(4.0)).tolist()
         [0.0, 1.0, 2.0, 3.0]
     """
-    import pandas as pd
-
     window = max(1, len(values) // 20)
     return pd.Series(values).rolling(window, min_periods=1).mean().to_numpy()
 
@@ -97,8 +100,8 @@ def draw_rates(found: LearningRates) -> Axes:
     frame = found.frame
     with mpl.rc_context(STYLE):
         _, ax = plt.subplots(figsize=(8.0, 4.0))
-        ax.plot(frame["learning_rate"], frame["loss"], color=OKABE_ITO["blue"], alpha=0.25, linewidth=1)
-        ax.plot(frame["learning_rate"], frame["smoothed"], color=OKABE_ITO["blue"])
+        ax.plot(frame["learning_rate"], frame["loss"], color=OKABE_ITO["blue"], alpha=0.25, linewidth=1, linestyle="-")
+        ax.plot(frame["learning_rate"], frame["smoothed"], color=OKABE_ITO["blue"], linestyle="-")
         marks = (("minimum", found.minimum, ":"), ("steepest fall", found.steepest, "--"))
         for name, rate, line in marks:
             ax.axvline(rate, color=MUTED, linestyle=line, linewidth=1.5, label=f"{name}, {rate:.2g}")

@@ -14,7 +14,7 @@ from cvlab import _check
 from cvlab.engine.errors import StopTraining, TrainingError
 from cvlab.engine.fit import fit
 from cvlab.engine.history import History
-from cvlab.engine.run import State
+from cvlab.engine.settings import State
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

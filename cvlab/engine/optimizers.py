@@ -40,7 +40,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     if not trainable:
         raise _check.InputError("parameter_groups: the model must have a parameter that requires a gradient, got none")
     groups = [
-        {"params": [p for p in trainable if p.dim() > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trainable if p.dim() > 1], "weight_decay": float(weight_decay)},
         {"params": [p for p in trainable if p.dim() <= 1], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
@@ -80,7 +80,11 @@ def make_optimizer(
             raise TypeError(f"fit: optimizer must give a torch.optim.Optimizer, got {type(made).__name__}")
     else:
         _check.choice("fit", "optimizer", optimizer, OPTIMIZERS)
-        made = AdamW(groups, lr=learning_rate) if optimizer == "adamw" else SGD(groups, lr=learning_rate, momentum=0.9)
+        made = (
+            AdamW(groups, lr=float(learning_rate))
+            if optimizer == "adamw"
+            else SGD(groups, lr=float(learning_rate), momentum=0.9)
+        )
     for group in made.param_groups:
         group["initial_lr"] = float(group["lr"])
     return made

@@ -43,6 +43,7 @@ class Progress:
 
     def update(self, done: float, text: str) -> None:
         """Show that `done` of the total is done, and a short text; cheap where nothing is due."""
+        done = round(done, 1)
         if self._bar is not None:
             self._bar.postfix = text
             self._bar.update(done - self._bar.n)

@@ -1,14 +1,11 @@
-"""The state of one training, and the parts that its loop is put together from."""
+"""One training: its state, and the parts that its loop is put together from."""
 
 from __future__ import annotations
 
 import copy
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -20,72 +17,17 @@ from cvlab.engine.batches import Batch, Batches, LoaderBatches
 from cvlab.engine.checkpoint import FORMAT, check_arguments, check_weights, read_checkpoint, write_checkpoint
 from cvlab.engine.ema import MovingAverage
 from cvlab.engine.errors import StopTraining, TrainingError
-from cvlab.engine.evaluation import Loss, Metric, batches_of, losses_of, measure
+from cvlab.engine.evaluation import batches_of, losses_of, measure
 from cvlab.engine.history import History
 from cvlab.engine.interrupts import Interrupts
 from cvlab.engine.optimizers import make_optimizer
 from cvlab.engine.progress import Progress
-from cvlab.engine.schedules import Schedule, warm_up
+from cvlab.engine.schedules import warm_up
+from cvlab.engine.settings import Callback, Settings, State
 from cvlab.engine.streams import seed_all
 
 _SKIPS = 20  # steps in a row that float16 may lose to overflow before that counts as an error
 _MARKS = ("_is_accelerate_prepared", "_original_forward", "forward")  # what accelerate leaves on a model
-
-
-class State(NamedTuple):
-    """What a callback sees: the step, the model in evaluation mode (the averaged one with `ema`), and the history."""
-
-    step: int
-    model: nn.Module
-    history: History
-
-
-Callback = Callable[[State], object]
-
-
-@dataclass
-class Settings:
-    """The arguments of `fit`, checked; see there."""
-
-    steps: int | None
-    epochs: int | None
-    seconds: float | None
-    batch_size: int
-    learning_rate: float
-    optimizer: Any
-    weight_decay: float
-    schedule: Schedule
-    warmup: int
-    clip: float | None
-    ema: float | None
-    mixed_precision: str | None
-    metric: Metric | None
-    evaluate_every: int | None
-    monitor: str
-    patience: int | None
-    loss: Loss | None
-    collate: Any
-    num_workers: int
-    seed: int
-    checkpoint: Path | None
-    checkpoint_every: int | None
-    resume: bool
-    callbacks: list[tuple[int | None, Callback]]
-    progress: bool
-
-    def fixed(self) -> dict[str, Any]:
-        """Give what must be the same when a training goes on, as plain values."""
-        names = (
-            "steps epochs seconds batch_size learning_rate weight_decay warmup clip ema mixed_precision "
-            "evaluate_every monitor patience seed"
-        )
-        values = {name: getattr(self, name) for name in names.split()}
-        functions = {name: getattr(self, name) for name in ("optimizer", "schedule", "loss")}
-        return values | {name: f if f is None or isinstance(f, str) else _name(f) for name, f in functions.items()}
-
-
-def _name(function: Any) -> str:
-    return getattr(function, "__qualname__", type(function).__qualname__)
 
 
 class Run:
@@ -114,6 +56,7 @@ class Run:
         self.batches = self._batches(train, "train", True)
         self.val = None if val is None else self._batches(val, "val", False)
         self.steps = self._count_steps()
+        self._budget = settings.seconds if self.steps is None else self.steps
 
         self.own = model  # the caller's
         model.to(accelerator.device)
@@ -125,17 +68,15 @@ class Run:
         self.settled = 0  # the last step of which evaluation, callbacks and checkpoint are done too
         self.seconds = 0.0  # of training
         self.stopped = False
-        self.best: dict[str, Any] = {"score": -math.inf, "step": None, "weights": None, "waited": 0}
+        self.best: dict[str, Any] = {"score": -math.inf, "weights": None, "waited": 0}
         self.load()
         self._keep_buffers()
         self._before = {name: model.__dict__[name] for name in _MARKS if name in model.__dict__}
         model.__dict__.pop(_MARKS[0], None)  # or it would not be prepared for this precision
         self.model = accelerator.prepare_model(model)  # with mixed precision, and on several devices
         self.optimizer = accelerator.prepare_optimizer(self.optimizer)
-        total = settings.seconds if self.steps is None else self.steps
-        self.progress = Progress(
-            total, "s" if self.steps is None else "step", settings.progress and self.process[0] == 0
-        )
+        shown = settings.progress and self.process[0] == 0
+        self.progress = Progress(self._budget, "s" if self.steps is None else "step", shown)
         self.model.train()
         self._tick = time.perf_counter()
 
@@ -161,18 +102,21 @@ class Run:
     @property
     def done(self) -> bool:
         """Whether there is nothing left to train."""
-        return self.stopped or (
-            self.seconds >= self.settings.seconds if self.steps is None else self.step >= self.steps
-        )
+        return self.stopped or self._spent >= self._budget
+
+    @property
+    def _spent(self) -> float:
+        """How much of the budget is used, in steps or in seconds."""
+        return self.seconds if self.steps is None else self.step
 
     @property
     def rate(self) -> float:
         """The factor of the learning rate in the coming step."""
-        progress = min(1.0, self.seconds / self.settings.seconds if self.steps is None else self.step / self.steps)
+        progress = min(1.0, self._spent / self._budget)
         factor = self.settings.schedule(progress)
         if not (isinstance(factor, (int, float)) and 0 <= factor < math.inf):
             raise _check.InputError(f"fit: schedule({progress:g}) must be a number of at least 0, got {factor!r}")
-        return factor * warm_up(self.step, self.settings.warmup)
+        return float(factor) * warm_up(self.step, self.settings.warmup)  # no numpy scalar gets into a checkpoint
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the terms of the loss of a batch, with random numbers that depend on the seed and the step alone."""
@@ -246,30 +190,35 @@ class Run:
         self._show()
         if self.settled == self.step:
             return
-        rows = self.history.evaluations
-        rows[:] = [row for row in rows if row["step"] != self.step]  # of an evaluation that was interrupted
-        seed_all(self.settings.seed, self.process[0], self.step)
-        self._call(lambda every: every is not None and self.step % every == 0)
-        every = self.settings.evaluate_every
-        if self.done or (every is not None and self.step % every == 0):
-            score = self._evaluate()
-            self._call(lambda every: every is None)
-            self._compare(score)
+        score = None
+        calls = [call for every, call in self.settings.callbacks if every is not None and self.step % every == 0]
+        if calls or self._due(self.settings.evaluate_every):
+            seed_all(self.settings.seed, self.process[0], self.step)
+            self._call(calls)
+            if self._due(self.settings.evaluate_every):  # a callback may have ended the training
+                score = self._evaluate()
+                self._call([call for every, call in self.settings.callbacks if every is None])
+            self.model.train()
         with self.interrupts.held():
+            if score is not None:
+                self._compare(score)
             self.settled = self.step
-            due = self.settings.checkpoint_every
-            if self.done or (due is not None and self.step % due == 0):
+            if self._due(self.settings.checkpoint_every):
                 self.save()
-        self.model.train()
         self._tick = time.perf_counter()
 
-    def _call(self, chosen: Callable[[int | None], bool]) -> None:
-        model = self.own if self.average is None else self.average.model
-        for every, callback in self.settings.callbacks:
-            if not chosen(every):
-                continue
+    def _due(self, every: int | None) -> bool:
+        return self.done or (every is not None and self.step % every == 0)
+
+    @property
+    def _best_now(self) -> nn.Module:
+        """The averaged model where there is one."""
+        return self.own if self.average is None else self.average.model
+
+    def _call(self, callbacks: list[Callback]) -> None:
+        for callback in callbacks:
             try:
-                callback(State(self.step, model.eval(), self.history))
+                callback(State(self.step, self._best_now.eval(), self.history))
             except StopTraining:
                 self.stopped = True
 
@@ -277,11 +226,11 @@ class Run:
         """Add a row of metrics; give the score of early stopping, the higher the better."""
         if self.val is None:
             return None
-        model = self.own if self.average is None else self.average.model
         with self.accelerator.autocast():
-            numbers = measure(model, self.val, self.settings.metric, self.settings.loss)
-        last = self.history.steps[-1]
-        self.history.evaluations.append({name: last[name] for name in ("step", "epoch", "seconds")} | numbers)
+            numbers = measure(self._best_now, self.val, self.settings.metric, self.settings.loss)
+        rows = self.history.evaluations
+        rows[:] = [row for row in rows if row["step"] != self.step]  # of an evaluation whose callbacks were interrupted
+        rows.append({name: self.history.steps[-1][name] for name in ("step", "epoch", "seconds")} | numbers)
         if self.settings.patience is None:
             return None
         monitor = "loss" if self.settings.metric is None else self.settings.monitor
@@ -289,14 +238,11 @@ class Run:
             raise _check.InputError(f"fit: monitor must be one of {', '.join(numbers)}, got {monitor!r}")
         return -numbers[monitor] if monitor == "loss" else numbers[monitor]
 
-    def _compare(self, score: float | None) -> None:
+    def _compare(self, score: float) -> None:
         """Keep the best weights, and stop when there were none better for long enough."""
-        if score is None:
-            return
         if score > self.best["score"]:  # never where the score is NaN
-            model = self.own if self.average is None else self.average.model
-            weights = copy.deepcopy(model.state_dict())
-            self.best = {"score": score, "step": self.step, "weights": weights, "waited": 0}
+            weights = copy.deepcopy(self._best_now.state_dict())
+            self.best = {"score": score, "weights": weights, "waited": 0}
             self.history.best_step = self.step
         else:
             self.best["waited"] += 1
@@ -304,7 +250,7 @@ class Run:
 
     def _show(self) -> None:
         if self.history.steps:
-            self.progress.update(self.seconds if self.steps is None else self.step, self._summary())
+            self.progress.update(self._spent, self._summary())
 
     def _summary(self) -> str:
         last = [row["loss"] for row in self.history.steps[-20:]]

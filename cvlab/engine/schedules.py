@@ -21,7 +21,7 @@ def warm_up(step: int, steps: int) -> float:
         steps: The length of the warm-up; 0 for none.
 
     Returns:
-        A factor in (0, 1]: 1 / steps at the first step, 1 from step `steps - 1` on.
+        A factor in (0, 1], which is 1 / steps at the first step and 1 from step `steps - 1` on.
 
     Raises:
         InputError: One of both is negative.
@@ -120,7 +120,8 @@ def cyclic(progress: float, cycles: int = 3, low: float = 0.1, decay: float = 0.
         decay: The height of a triangle over that of the one before, in [0, 1].
 
     Returns:
-        A factor: `low` at the start and the end, 1 at the first peak, `low + (1 - low) * decay` at the second.
+        A factor, which is `low` at the start and the end, 1 at the first peak, and `low + (1 - low) * decay` at the
+        second.
 
     Raises:
         InputError: `cycles` is no whole number of at least 1, or another argument lies outside of [0, 1].

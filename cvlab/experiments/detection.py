@@ -21,7 +21,7 @@ from cvlab.ops import AnchorGenerator
 from cvlab.recipes import DETECTORS, DetectionRecipe, held_out, scenes, train
 
 SEEDS = (0, 1, 2)
-BASE = replace(DETECTORS["ssd_small"], images=2000, steps=250, ema=None)
+BASE = replace(DETECTORS["ssd_small"], images=2000, steps=200, ema=None)
 """What all variants have in common: an eighth of the shipped detector's steps or less."""
 
 SHOWN = (0, 6)
@@ -43,6 +43,8 @@ VARIANTS: dict[str, DetectionRecipe] = {
     "GIoU loss": replace(BASE, options={"loss": MultiBoxLoss(box="giou", box_weight=2.0)}),
     "no augmentation": replace(BASE, augment=False),
     "no warm-up": replace(BASE, warmup=0),
+    "rate 0.02": replace(BASE, learning_rate=0.02),
+    "rate 0.02, no warm-up": replace(BASE, learning_rate=0.02, warmup=0),
     "1 anchor": replace(BASE, options=_anchors(ONE, (1.0,))),
     "2 anchors": replace(BASE, options=_anchors(TWO, (1.0,))),
     "6 anchors": replace(BASE, options=_anchors(TWO, (1.0, 2.0, 0.5, 3.0, 1 / 3))),
@@ -73,7 +75,7 @@ def watched(seed: int = 0) -> dict[str, Any]:
             found = held_out(state.model, tests)
             with torch.no_grad():
                 seen = [_listed(prediction) for prediction in state.model(pictures)]
-            snapshots.append({"step": state.step, "AP50": round(found["AP50"], 3), "predictions": seen})
+            snapshots.append({"step": state.step, "ap50": round(found["AP50"], 3), "predictions": seen})
 
     recipe = replace(BASE, steps=max(STEPS_SHOWN))
     _, history = train(recipe, data, seed, callbacks=[(5, look)], progress=False)

@@ -5,6 +5,7 @@ Each function checks its data and returns a `StaticFigure`; a notebook shows it 
 
 from cvlab.interactive.anchors import anchors
 from cvlab.interactive.augmentation import augmentation
+from cvlab.interactive.feature_maps import feature_maps
 from cvlab.interactive.figure import StaticFigure
 from cvlab.interactive.iou import iou
 from cvlab.interactive.letterbox import letterbox
@@ -13,11 +14,14 @@ from cvlab.interactive.matching import matching
 from cvlab.interactive.mixing import mixing
 from cvlab.interactive.nms import nms
 from cvlab.interactive.quiz import quiz
+from cvlab.interactive.thresholds import thresholds
+from cvlab.interactive.training import training
 
 __all__ = [
     "StaticFigure",
     "anchors",
     "augmentation",
+    "feature_maps",
     "iou",
     "letterbox",
     "mask_jpeg",
@@ -25,4 +29,6 @@ __all__ = [
     "mixing",
     "nms",
     "quiz",
+    "thresholds",
+    "training",
 ]

@@ -270,3 +270,71 @@ export function seeded(seed) {
     return (((mixed ^ (mixed >>> 14)) >>> 0) + 0.5) / 2 ** 32;
   };
 }
+
+// --- detections -----------------------------------------------------------------------------------------------------
+
+/**
+ * Which object each detection finds, or -1. The best score chooses first, of the objects of its class that are still
+ * free the one it overlaps most, if their IoU is at least `least`; of equal ones the last (COCO's rule).
+ */
+export function judge({ boxes, scores, labels }, truth, least = 0.5) {
+  const order = range(boxes.length).sort((i, j) => scores[j] - scores[i] || i - j), found = boxes.map(() => -1);
+  const free = new Set(range(truth.boxes.length));
+  for (const i of order) {
+    let best = least;
+    for (const t of free) {
+      const overlap = truth.labels[t] === labels[i] ? iou(boxes[i], truth.boxes[t]) : -1;
+      if (overlap >= best) [best, found[i]] = [overlap, t];
+    }
+    free.delete(found[i]);
+  }
+  return found;
+}
+
+/** The three outcomes that `drawJudged` draws, each with its line, and how many there are of it. */
+export const outcomes = (counts) => el("p", { class: "outcomes" }, ...Object.entries(counts).map(([name, count]) =>
+  el("span", {}, el("i", { class: `sample ${name}`, "aria-hidden": "true" }), `${count} ${name}`)));
+
+const MOST_NAMED = 12; // more names than that on one picture could not be read
+
+/** Draw detections, right ones solid and false ones dashed, and the objects, those that nobody found thick and dashed. */
+export function drawJudged(view, { boxes, scores, labels }, found, truth, names) {
+  const hit = new Set(found), order = range(boxes.length).sort((i, j) => scores[i] - scores[j]); // the best on top
+  const right = (i) => found[i] >= 0, mark = (i) => `${right(i) ? "✓" : "✗"} ${names[labels[i]]} ${fixed(scores[i])}`;
+  const missed = range(truth.boxes.length).filter((t) => !hit.has(t));
+  return [
+    ...truth.boxes.map((box, t) => drawBox(view, box, "truth", hit.has(t) ? {} : { width: 4, dash: "2 4" })),
+    ...order.map((i) => drawBox(view, boxes[i], "prediction", right(i) ? { width: 3 } : { dash: "7 5" })),
+    ...order.slice(-MOST_NAMED).map((i) => tag(view, boxes[i], "prediction", mark(i))),
+    ...missed.map((t) => tag(view, truth.boxes[t], "truth", `missed ${names[truth.labels[t]]}`, { below: true }))];
+}
+
+// --- curves ---------------------------------------------------------------------------------------------------------
+
+/** A view to plot curves in: `spot(u, v)` says where on the screen the shares u and v of its axes are, `share` the reverse. */
+export function chart(width, height, draw) {
+  const view = picture({ width, height }, draw), [left, right, top, bottom] = [46, 14, 10, 40];
+  const size = () => [view.width * view.scale - left - right, view.height * view.scale - top - bottom];
+  view.svg.classList.add("chart");
+  view.spot = (u, v) => [left + u * size()[0], top + (1 - v) * size()[1]];
+  view.share = (event) => {
+    const [x, y] = view.at(event).map((number) => number * view.scale), [w, h] = size();
+    return [(x - left) / w, 1 - (y - top) / h];
+  };
+  view.path = (points) => (points.length ? `M${points.map(([u, v]) => view.spot(u, v).join(" ")).join("L")}` : "");
+  return view;
+}
+
+/** The axes of a chart, each with its name and its ticks [share, text]. */
+export function axes(view, across, up) {
+  const [x0, y0] = view.spot(0, 0), [x1, y1] = view.spot(1, 1);
+  const grid = [...across.ticks.map(([u]) => `M${view.spot(u, 0)[0]} ${y0}V${y1}`),
+    ...up.ticks.map(([v]) => `M${x0} ${view.spot(0, v)[1]}H${x1}`)].join("");
+  const text = (x, y, anchor, content, turn = null) => el("text", { x, y, "text-anchor": anchor, transform: turn }, content);
+  const middle = (y0 + y1) / 2;
+  return [el("path", { class: "grid", d: grid }), el("path", { class: "axis", d: `M${x0} ${y1}V${y0}H${x1}` }),
+    ...across.ticks.map(([u, content]) => text(view.spot(u, 0)[0], y0 + 16, "middle", content)),
+    ...up.ticks.map(([v, content]) => text(x0 - 6, view.spot(0, v)[1] + 4, "end", content)),
+    text((x0 + x1) / 2, y0 + 34, "middle", across.name),
+    text(11, middle, "middle", up.name, `rotate(-90 11 ${middle})`)];
+}

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cvlab import _check
-from cvlab.losses._reduce import reduce
+from cvlab.losses._reduce import REDUCTIONS, reduce
 
 
 def mine_hard_negatives(losses: Tensor, positive: Tensor, ratio: float = 3.0, least: int = 8) -> Tensor:
@@ -52,7 +52,7 @@ def hard_negative_cross_entropy(
 
     Args:
         logits: (B, A, K) float, of background and K - 1 classes.
-        labels: (B, A) int64, 0 for background.
+        labels: (B, A) signed integers from 0 to K - 1, 0 for background.
         ratio: As in `mine_hard_negatives`; `math.inf` takes all negatives.
         least: As in `mine_hard_negatives`.
         reduction: "mean" divides the sum by the number of positives in the batch (at least 1), as SSD does; "sum";
@@ -62,7 +62,10 @@ def hard_negative_cross_entropy(
         One number, or (B, A).
 
     Raises:
-        InputError: Shapes do not fit, or the reduction is unknown.
+        InputError: Shapes do not fit, a label is no integer or out of range, or the reduction is unknown.
+
+    Notes:
+        torchvision's SSD takes no negatives in an image without objects; that is `least` 0.
 
     Example:
         >>> logits = torch.tensor([[[0.0, 2.0], [2.0, 0.0], [0.0, 1.0]]])  # background, apple
@@ -76,14 +79,26 @@ def hard_negative_cross_entropy(
     _check.numeric(op, "logits", logits, floating=True)
     _check.shape(op, "logits", logits, ("B", "A", "K"))
     _check.shape(op, "labels", labels, tuple(logits.shape[:2]))
-    _check.choice(op, "reduction", reduction, ("none", "sum", "mean"))
-    losses = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
+    _check_labels(op, labels, logits.shape[2])
+    _check.choice(op, "reduction", reduction, REDUCTIONS)
+    losses = functional.cross_entropy(logits.flatten(0, 1), labels.long().flatten(), reduction="none").view_as(labels)
     positive = labels > 0
     chosen = positive | (mine_hard_negatives(losses, positive, ratio, least) if ratio != torch.inf else ~positive)
     losses = losses * chosen
     if reduction == "mean":
         return losses.sum() / positive.sum().clamp(min=1)
     return reduce(op, losses, reduction)
+
+
+def _check_labels(op: str, labels: Tensor, num_classes: int) -> None:
+    _check.integer(op, "labels", labels)
+    if not _check.readable(labels) or labels.numel() == 0:
+        return
+    low, high = (int(x) for x in labels.aminmax())
+    if low < 0 or high >= num_classes:
+        b, a = ((labels < 0) | (labels >= num_classes)).nonzero()[0].tolist()
+        got = int(labels[b, a])
+        raise _check.InputError(f"{op}: labels[{b}, {a}] must lie from 0 to {num_classes - 1}, got {got}")
 
 
 def sigmoid_focal_loss(
@@ -102,7 +117,8 @@ def sigmoid_focal_loss(
         (...) float, or one number.
 
     Raises:
-        InputError: The shapes differ, alpha is above 1, gamma is negative, or the reduction is unknown.
+        InputError: The shapes differ, inputs or targets are no floats, alpha is above 1, gamma is negative, or the
+            reduction is unknown.
 
     Notes:
         torchvision's function of that name.
@@ -116,6 +132,7 @@ def sigmoid_focal_loss(
     """
     op = "sigmoid_focal_loss"
     _check.numeric(op, "inputs", inputs, floating=True)
+    _check.numeric(op, "targets", targets, floating=True)
     _check.shape(op, "targets", targets, tuple(inputs.shape))
     _check.number(op, "alpha", alpha)
     if alpha > 1:

@@ -3,6 +3,7 @@
 Predictions and targets are torchvision's dictionaries, one for each image. Labels count from 1; 0 is the background.
 """
 
+from cvlab.metrics.anchors import anchor_recall, best_anchor_iou
 from cvlab.metrics.confusion import confusion_matrix
 from cvlab.metrics.curves import PrecisionRecall, average_precision, precision_recall
 from cvlab.metrics.detection import DetectionMetrics
@@ -10,18 +11,23 @@ from cvlab.metrics.errors import DetectionErrors, detection_errors
 from cvlab.metrics.matching import match_detections, match_detections_reference
 from cvlab.metrics.result import DetectionResult
 from cvlab.metrics.voc import VocResult, voc_ap
+from cvlab.metrics.worst import ImageErrors, worst_images
 
 __all__ = [
     "DetectionErrors",
     "DetectionMetrics",
     "DetectionResult",
+    "ImageErrors",
     "PrecisionRecall",
     "VocResult",
+    "anchor_recall",
     "average_precision",
+    "best_anchor_iou",
     "confusion_matrix",
     "detection_errors",
     "match_detections",
     "match_detections_reference",
     "precision_recall",
     "voc_ap",
+    "worst_images",
 ]

@@ -120,14 +120,15 @@ def average_precision(recall: Any, precision: Any, method: str = "coco") -> floa
             exact area (VOC from 2010 on). Beyond the last recall precision is 0.
 
     Returns:
-        A number in [0, 1]: 0 for a curve without points, NaN where recall is NaN because there are no objects.
+        A share, which is 0 for a curve without points, and NaN where recall is NaN because there are no objects.
 
     Raises:
         InputError: Shapes do not fit, a value lies outside [0, 1], recall falls, or the method is unknown.
 
     Notes:
         The recalls of "coco" are pycocotools's, 7 * 0.01 for instance, which is a little more than 0.07: then 7 of 100
-        objects found do not reach it. Those of "voc07" are tenths correctly rounded.
+        objects found do not reach it. Those of "voc07" are correctly rounded. Programs with numpy's arange(0, 1.1, 0.1)
+        do not count 3, 6 or 7 of 10 objects found as recall 0.3, 0.6 or 0.7.
 
     Example:
         >>> recall, precision = [0.25, 0.25, 0.5], [1.0, 0.5, 2 / 3]

@@ -68,7 +68,7 @@ def detection_errors(
         predictions: As in `DetectionMetrics.update`.
         targets: Likewise; crowds count neither as found nor as missed.
         iou_threshold: In (0, 1], from which on a detection may take an object.
-        background_iou: In [0, iou_threshold).
+        background_iou: Above 0 and below iou_threshold.
         score_threshold: Detections with a lower score are left out: 0.5 shows what somebody sees who looks at the
             pictures, 0 what average precision sees.
 
@@ -83,7 +83,8 @@ def detection_errors(
 
     Notes:
         Kinds, order and mending are those of TIDE. The average is over classes with objects, as COCO has it; TIDE
-        counts a class with detections but without objects as 0. Gains do not add up: errors hide one another.
+        counts a class with detections but without objects as 0. The 100 best detections of each image and class are
+        looked at, as in COCO's evaluation. Gains do not add up: errors hide one another.
 
     Example:
         >>> import torch
@@ -105,11 +106,10 @@ def detection_errors(
         Bolya et al. (2020). TIDE: a general toolbox for identifying object detection errors. Sections 2.2 and 2.3.
     """
     op = "detection_errors"
-    for name, value in (("iou_threshold", iou_threshold), ("background_iou", background_iou)):
-        _check.fraction(op, name, value)
-    if background_iou >= iou_threshold:
+    _check.fraction(op, "iou_threshold", iou_threshold)
+    if not 0 < background_iou < iou_threshold:
         raise _check.InputError(
-            f"{op}: background_iou must be below iou_threshold, got {background_iou} and {iou_threshold}"
+            f"{op}: background_iou must lie between 0 and iou_threshold, got {background_iou} and {iou_threshold}"
         )
     _check.number(op, "score_threshold", score_threshold)
     detections, objects = read(op, predictions, targets)
@@ -153,7 +153,10 @@ def _nearest(outcomes: Outcomes, same_class: bool, lowest: float) -> tuple[np.nd
     for pairs in pair_blocks(near, kept, near.image, kept.image, lowest):
         own = (near.label[pairs.detection] == kept.label[pairs.object]) == same_class
         d = by_image[pairs.detection[own]]
-        iou[d], which[d] = pairs.iou[own], real[pairs.object[own]]  # of each detection the last pair, its largest, stays
+        iou[d], which[d] = (
+            pairs.iou[own],
+            real[pairs.object[own]],
+        )  # of each detection the last pair, its largest, stays
     return iou, which
 
 
@@ -166,7 +169,7 @@ def _missed(outcomes: Outcomes, kinds: np.ndarray, wanted: np.ndarray) -> np.nda
 
 
 def _mended(outcomes: Outcomes, wrong: np.ndarray, wanted: np.ndarray) -> float:
-    """Compute average precision with some errors (N,) put right where they want an object nobody found, else removed."""
+    """Compute average precision with some errors (N,) put right if they want an object nobody found, else removed."""
     detections, objects = outcomes.detections, outcomes.objects
     found = np.zeros(len(objects.label), bool)
     found[outcomes.taken[outcomes.taken >= 0]] = True

@@ -1,8 +1,9 @@
 """Which object each detection takes.
 
 COCO's rule. In each image and class, from the best score to the lowest, a detection takes the object it overlaps most
-among those that nobody has taken, if their IoU reaches the threshold; among equal IoUs the last. Crowds stand back: they
-are taken only by those who find no object, and never used up; their "IoU" is the share of the detection they cover.
+among those that nobody has taken, if their IoU reaches the threshold; among equal IoUs the last. Crowds stand back:
+only detections that find no object take them, and they are never used up; their "IoU" is the share of the detection
+that they cover.
 
 `match_detections_reference` says so in two loops. The fast form goes through all images and classes at once: first the
 best detection of each, then the second best, for all thresholds and ranges of area.
@@ -70,7 +71,8 @@ def _iou(a: np.ndarray, b: np.ndarray, crowd: np.ndarray) -> np.ndarray:
     side = np.clip(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0, None)
     size_a, size_b = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
     inter, area_a, area_b = (s[:, 0] * s[:, 1] for s in (side, size_a, size_b))
-    return inter / np.where(crowd, area_a, area_a + area_b - inter)
+    union: np.ndarray = area_a + area_b - inter
+    return np.divide(inter, np.where(crowd, area_a, union))
 
 
 def match_groups(
@@ -210,7 +212,7 @@ def match_detections(
     matches = np.full(len(order), -1)
     chosen = taken[:, 0, 0]
     matches[order[who]] = np.where(chosen >= 0, by_label[chosen], -1) if len(by_label) else chosen
-    return torch.from_numpy(matches)
+    return torch.from_numpy(matches).to(boxes.device)
 
 
 def match_detections_reference(
@@ -242,4 +244,4 @@ def match_detections_reference(
             if possible and (crowd or g not in matches) and (not crowd, iou) >= best:
                 best = (not crowd, iou)
                 matches[d] = g
-    return torch.tensor(matches, dtype=torch.int64)
+    return torch.tensor(matches, dtype=torch.int64, device=boxes.device)

@@ -169,6 +169,7 @@ def _slices(sorted_labels: np.ndarray, labels: np.ndarray) -> list[slice]:
 
 
 def _count(outcomes: Outcomes, labels: np.ndarray) -> np.ndarray:
-    """Count the objects (K, A) to be found."""
-    own = outcomes.objects.label[:, None] == labels  # (G, K)
-    return own.T.astype(np.int64) @ outcomes.counted.astype(np.int64)
+    """Count the objects (K, A) to be found; labels rise."""
+    counts = np.zeros((len(labels), outcomes.counted.shape[1]), np.int64)
+    np.add.at(counts, np.searchsorted(labels, outcomes.objects.label), outcomes.counted)
+    return counts

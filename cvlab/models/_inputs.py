@@ -49,13 +49,14 @@ def plain_targets(
 
 
 def _plain(op: str, i: int, target: dict[str, Any], num_classes: int) -> dict[str, Tensor]:
+    where = f"{op}: target {i}"
     for name in ("boxes", "labels"):
         if name not in target:
-            raise _check.InputError(f"{op}: target {i} must have {name!r}, got {sorted(target)}")
+            raise _check.InputError(f"{where} must have {name!r}, got {sorted(target)}")
+        _check.tensor(where, name, target[name])
     boxes, labels = (target[name].as_subclass(Tensor) for name in ("boxes", "labels"))
-    if boxes.numel() == 0:  # an image without objects, whatever the tensors' shapes and types
+    if boxes.numel() == labels.numel() == 0:  # an image without objects, whatever the tensors' shapes and types
         return {"boxes": boxes.new_zeros(0, 4, dtype=torch.float32), "labels": labels.new_zeros(0, dtype=torch.int64)}
-    where = f"{op}: target {i}"
     _check.shape(where, "boxes", boxes, ("G", 4))
     _check.integer(where, "labels", labels)
     _check.length(where, "labels", labels, len(boxes), "box")
@@ -65,14 +66,15 @@ def _plain(op: str, i: int, target: dict[str, Any], num_classes: int) -> dict[st
         raise _check.InputError(
             f"{where}: label {j} must lie from 1 to {num_classes - 1} (0 is the background), got {int(labels[j])}"
         )
-    return {"boxes": boxes if boxes.is_floating_point() else boxes.float(), "labels": labels}
+    return {"boxes": boxes.float(), "labels": labels.long()}
 
 
-def batch_images(images: Sequence[Tensor], maps: Sequence[ResizeMap]) -> Tensor:
+def batch_images(images: Sequence[Tensor], maps: Sequence[ResizeMap], antialias: bool = True) -> Tensor:
     """Bring images to one size and stack them: (B, 3, H, W) float32 in [0, 1], or what floats they are."""
+    plain = [image.as_subclass(Tensor) for image in images]
     resized = [
-        image.as_subclass(Tensor) if tuple(image.shape[1:]) == plan.size else plan.image(image.as_subclass(Tensor))
-        for image, plan in zip(images, maps, strict=True)
+        image if tuple(image.shape[1:]) == plan.size else plan.image(image, antialias=antialias)
+        for image, plan in zip(plain, maps, strict=True)
     ]
     if any(image.dtype != resized[0].dtype for image in resized):
         resized = [image.float() / 255 if image.dtype == torch.uint8 else image.float() for image in resized]

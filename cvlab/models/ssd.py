@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from cvlab import _check
-from cvlab import weights as shipped
 from cvlab.losses import MultiBoxLoss
 from cvlab.models._inputs import batch_images, check_images, plain_targets
+from cvlab.models._weights import load_weights
 from cvlab.models.backbones import SmallBackbone
 from cvlab.ops import AnchorGenerator, batched_nms, clip_boxes_to_image, decode_boxes, detection_targets, pad_targets
 from cvlab.preprocess import IMAGENET_MEAN, IMAGENET_STD, ResizeMap, letterbox, stretch
@@ -54,7 +54,7 @@ class SSDHead(nn.Module):
 
 
 def _rows(x: Tensor, length: int) -> Tensor:
-    return x.permute(0, 2, 3, 1).reshape(len(x), -1, length)  # (B, a * length, h, w) -> (B, h * w * a, length)
+    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, length)  # (B, a * length, h, w) -> (B, h * w * a, length)
 
 
 class SSD(nn.Module):
@@ -66,6 +66,7 @@ class SSD(nn.Module):
         anchors: makes the anchors of each map.
         size: (height, width) of the network's input, pixels; images of any size are brought to it.
         resize: "letterbox" keeps the aspect ratio and pads, "stretch" does not, as torchvision's SSD.
+        antialias: let every pixel count when an image shrinks; torchvision's SSD does not.
         mean: of the channels, in [0, 1], subtracted from images.
         std: of the channels, by which they are then divided.
         loss: which errors count, and how scores are made of logits.
@@ -96,6 +97,7 @@ class SSD(nn.Module):
         *,
         size: int | Size = 128,
         resize: str = "letterbox",
+        antialias: bool = True,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         loss: MultiBoxLoss | None = None,
@@ -109,6 +111,7 @@ class SSD(nn.Module):
         _check.choice("SSD", "resize", resize, ("letterbox", "stretch"))
         for name, value in (("iou_thresh", iou_thresh), ("score_thresh", score_thresh), ("nms_thresh", nms_thresh)):
             _check.fraction("SSD", name, value)
+        _check.positive("SSD", "topk_candidates, detections_per_img", [topk_candidates, detections_per_img])
         if num_classes < 2:
             raise _check.InputError(f"SSD: num_classes counts the background, so it is at least 2, got {num_classes}")
         if len(backbone.channels) != len(anchors.anchors_per_cell):
@@ -117,11 +120,13 @@ class SSD(nn.Module):
                 f"{len(anchors.anchors_per_cell)}"
             )
         self.size = (size, size) if isinstance(size, int) else tuple(size)
+        _check.positive("SSD", "size", self.size, "height, width")
         if min(self.size) < max(backbone.strides):
             raise _check.InputError(
                 f"SSD: size must be at least the deepest map's stride, {max(backbone.strides)} pixels, got {self.size}"
             )
-        self.backbone, self.num_classes, self.resize = backbone, num_classes, resize
+        self.backbone, self.num_classes = backbone, num_classes
+        self.resize, self.antialias = resize, antialias
         self.loss = loss or MultiBoxLoss()
         self.head = SSDHead(backbone.channels, anchors.anchors_per_cell, num_classes)
         self.iou_thresh, self.score_thresh, self.nms_thresh = iou_thresh, score_thresh, nms_thresh
@@ -144,14 +149,14 @@ class SSD(nn.Module):
         Returns:
             Logits (B, A, K) and offsets (B, A, 4) of the A `anchors`.
         """
-        return self.head(self.backbone((batch - self.mean) / self.std))
+        return self.head(self.backbone((batch.to(self.mean.dtype) - self.mean) / self.std))
 
     def forward(self, images: Sequence[Tensor], targets: Sequence[dict[str, Any]] | None = None) -> Any:
         """Compute losses in training, detections in evaluation."""
         check_images("SSD", images)
         plan = letterbox if self.resize == "letterbox" else stretch
         to_input = [plan(tuple(image.shape[1:]), self.size) for image in images]
-        batch = batch_images(images, to_input)
+        batch = batch_images(images, to_input, self.antialias)
         if not self.training:
             return self.detections(*self.network(batch), to_input)
         plain = plain_targets("SSD", targets, images, self.num_classes)
@@ -250,23 +255,3 @@ def ssd_256(num_classes: int = 11, *, weights: str | None = None, **options: Any
     anchors = AnchorGenerator(scales, [1.0, 2.0, 0.5], pairing="first")
     model = SSD(backbone, num_classes, **{"anchors": anchors, "size": 256, **options})
     return model if weights is None else load_weights(model, weights)
-
-
-def load_weights(model: SSD, name: str) -> SSD:
-    """Load shipped weights into a detector, and give it back in evaluation mode.
-
-    Args:
-        model: The detector.
-        name: One of `cvlab.weights.names()`.
-
-    Raises:
-        InputError: if the weights are for another number of classes.
-        ValueError: if there are no weights of this name.
-    """
-    known = len(shipped.card(name)["data"]["kinds"]) + 1
-    if known != model.num_classes:
-        raise _check.InputError(
-            f"{name}: the weights are for {known} classes with the background, got num_classes={model.num_classes}"
-        )
-    model.load_state_dict(shipped.load(name))
-    return model.eval()

@@ -226,6 +226,20 @@ def test_evaluations_and_callbacks_do_not_change_the_training():
     )
 
 
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_an_error_in_the_data_names_the_item(num_workers):
+    class Bad(Pictures):
+        def __getitem__(self, i):
+            if i == 3:
+                raise ValueError("this picture is broken")
+            return super().__getitem__(i)
+
+    with pytest.raises(ValueError, match="this picture is broken") as caught:
+        fit(make_net(), Bad(), epochs=1, loss=entropy, num_workers=num_workers)
+    told = str(caught.value) + "".join(getattr(caught.value, "__notes__", []))
+    assert "fit: this came from item 3 of the data set" in told
+
+
 # Evaluation and early stopping
 
 

@@ -283,6 +283,17 @@ def test_other_arguments_are_refused_by_name(tmp_path):
     assert path.read_bytes() == before
 
 
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    arguments = {
+        "steps": np.int64(2), "learning_rate": np.float64(0.01), "weight_decay": np.float32(0.5), "warmup": np.int32(1),
+        "schedule": lambda progress: np.float64(1 - progress), "seed": np.int64(3), "ema": np.float64(0.9),
+    }  # fmt: skip
+    for _ in range(2):
+        history = engine.fit(make_net(), Pictures(), loss=entropy, checkpoint=path, progress=False, **arguments)
+        assert history.frame["learning_rate"].tolist() == [0.01, 0.005]
+
+
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     path = tmp_path / "checkpoint.pt"
     engine.fit(make_net(), Pictures(), steps=2, loss=entropy, checkpoint=path, progress=False)
