@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STEP := $(BIN)/python tools/step.py
 
-.PHONY: help env book test lab notebooks bench serve repository clean
+.PHONY: help env book test lab notebooks bench weights serve repository clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -33,6 +33,9 @@ notebooks: env ## execute the chapters whose text changed; all of them: make not
 
 bench: env ## compare with torchvision and d2l; rewrites benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
+
+weights: env ## train again all that is shipped; takes hours
+	$(BIN)/cvlab train all
 
 serve: book ## a local server for the built book
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000

@@ -8,6 +8,7 @@ from cvlab.engine.evaluation import Metric, evaluate
 from cvlab.engine.fit import fit, train_loop
 from cvlab.engine.history import History
 from cvlab.engine.lr_finder import LearningRates, find_learning_rate
+from cvlab.engine.predictions import predict
 from cvlab.engine.settings import State
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "find_learning_rate",
     "fit",
     "list_collate",
+    "predict",
     "train_loop",
 ]

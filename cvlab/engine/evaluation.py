@@ -84,7 +84,7 @@ def evaluate(
 def measure(model: nn.Module, batches: Batches, metric: Metric | None, loss: Loss | None) -> dict[str, float]:
     """Evaluate a model on batches; see `evaluate`."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    with torch.no_grad(), _mode(model, losses=metric is None):
+    with torch.no_grad(), in_mode(model, losses=metric is None):
         if metric is None:
             return _mean_losses(model, batches, loss, device)
         metric.reset()
@@ -159,7 +159,7 @@ def _numbers(computed: Mapping[str, float]) -> dict[str, float]:
 
 
 @contextmanager
-def _mode(model: nn.Module, losses: bool) -> Iterator[None]:
+def in_mode(model: nn.Module, losses: bool) -> Iterator[None]:
     """Put a model into evaluation, or into training with fixed normalisation and dropout; then back."""
     modes = [(module, module.training) for module in model.modules()]
     try:

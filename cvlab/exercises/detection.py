@@ -191,6 +191,13 @@ def _correct_detections(boxes: Tensor, scores: Tensor, objects: Tensor) -> Tenso
     return match_detections(boxes, scores, objects, iou_threshold=0.5) >= 0
 
 
+def _around(objects: Tensor, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw n boxes, each a little beside one of the objects, and distinct scores."""
+    shift = 6 * torch.rand(n, 1, generator=generator)
+    boxes = objects[torch.randint(len(objects), (n,), generator=generator)] + shift.round(decimals=1)
+    return boxes, (torch.randperm(n, generator=generator) + 1.0) / (n + 1)
+
+
 def _detections() -> Iterator[Case]:
     """Detections and objects of one image and class; no IoU lies so near 0.5 that rounding decides."""
 
@@ -213,9 +220,7 @@ def _detections() -> Iterator[Case]:
     g = _generator(25)
     for count, n in ((3, 10), (6, 25)):
         objects = _random_boxes(count, g, size=60)
-        moved = objects[torch.randint(count, (n,), generator=g)] + (6 * torch.rand(n, 1, generator=g)).round(decimals=1)
-        scores = (torch.randperm(n, generator=g) + 1.0) / (n + 1)
-        yield Case(f"{n} random detections, {count} objects", (moved, scores, objects))
+        yield Case(f"{n} random detections, {count} objects", (*_around(objects, n, g), objects))
 
 
 def _classified_boxes() -> Iterator[Case]:
@@ -233,11 +238,10 @@ def _classified_boxes() -> Iterator[Case]:
     yield case("coordinates below 0", [one, [-11.0, -11.0, -1.0, -1.0]], [0.9, 0.8], [1, 2])
     yield Case("no boxes", (torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64), 0.5))
     g = _generator(26)
-    for n, classes in ((12, 2), (30, 3)):
-        scores = (torch.randperm(n, generator=g) + 1.0) / (n + 1)
+    for n, classes in ((8, 2), (30, 3)):
+        boxes, scores = _around(_random_boxes(n // 3, g, size=40) - 10, n, g)
         labels = torch.randint(1, classes + 1, (n,), generator=g)
-        arguments = (_random_boxes(n, g, size=40) - 10, scores, labels, 0.35)
-        yield Case(f"{n} random boxes of {classes} classes", arguments)
+        yield Case(f"{n} random boxes of {classes} classes", (boxes, scores, labels, 0.35))
 
 
 EXERCISES = {

@@ -297,21 +297,30 @@ export const outcomes = (counts) => el("p", { class: "outcomes" }, ...Object.ent
 
 const MOST_NAMED = 12; // more names than that on one picture could not be read
 
-/** Draw detections, right ones solid and false ones dashed, and the objects, those that nobody found thick and dashed. */
+/**
+ * Draw the objects, those that nobody found dotted, and detections, which come best first: right ones solid, false ones
+ * dashed. A name is left out where a better one's is.
+ */
 export function drawJudged(view, { boxes, scores, labels }, found, truth, names) {
-  const hit = new Set(found), order = range(boxes.length).sort((i, j) => scores[i] - scores[j]); // the best on top
-  const right = (i) => found[i] >= 0, mark = (i) => `${right(i) ? "✓" : "✗"} ${names[labels[i]]} ${fixed(scores[i])}`;
+  const hit = new Set(found), order = range(boxes.length), right = (i) => found[i] >= 0, taken = [];
+  const apart = (node) => {
+    const [x, y, w, h] = ["x", "y", "width", "height"].map((name) => Number(node.firstChild.getAttribute(name)));
+    if (taken.some((other) => area(intersect([x, y, x + w, y + h], other)) > 0)) return false;
+    return taken.push([x, y, x + w, y + h]);
+  };
+  const name = (box, colour, text) => [false, true].map((below) => tag(view, box, colour, text, { below })).find(apart) ?? "";
   const missed = range(truth.boxes.length).filter((t) => !hit.has(t));
   return [
     ...truth.boxes.map((box, t) => drawBox(view, box, "truth", hit.has(t) ? {} : { width: 4, dash: "2 4" })),
-    ...order.map((i) => drawBox(view, boxes[i], "prediction", right(i) ? { width: 3 } : { dash: "7 5" })),
-    ...order.slice(-MOST_NAMED).map((i) => tag(view, boxes[i], "prediction", mark(i))),
-    ...missed.map((t) => tag(view, truth.boxes[t], "truth", `missed ${names[truth.labels[t]]}`, { below: true }))];
+    ...[...order].reverse().map((i) => drawBox(view, boxes[i], "prediction", right(i) ? { width: 3 } : { dash: "7 5" })),
+    ...missed.map((t) => name(truth.boxes[t], "truth", `missed ${names[truth.labels[t]]}`)),
+    ...order.slice(0, MOST_NAMED).map((i) =>
+      name(boxes[i], "prediction", `${right(i) ? "✓" : "✗"} ${names[labels[i]]} ${fixed(scores[i])}`))];
 }
 
 // --- curves ---------------------------------------------------------------------------------------------------------
 
-/** A view to plot curves in: `spot(u, v)` says where on the screen the shares u and v of its axes are, `share` the reverse. */
+/** A view to plot curves in: `spot(u, v)` is where the shares u and v of its axes lie on the screen, `share` the reverse. */
 export function chart(width, height, draw) {
   const view = picture({ width, height }, draw), [left, right, top, bottom] = [46, 14, 10, 40];
   const size = () => [view.width * view.scale - left - right, view.height * view.scale - top - bottom];

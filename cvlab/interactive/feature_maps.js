@@ -53,7 +53,7 @@ export function mount(root, state, publish) {
   const now = { level: state.level, cell: [0, 0], threshold: state.threshold, field: true };
 
   const view = picture(state.picture, () => paint());
-  const [shade, lines, boxes] = view.layers(3);
+  const [below, above] = view.layers(2);
   const hand = view.svg.appendChild(el("rect", { class: "hand", width: "100%", height: "100%", tabindex: 0,
     role: "application", "aria-roledescription": "feature map" }));
   const point = (event) => choose(...view.at(event));
@@ -76,11 +76,12 @@ export function mount(root, state, publish) {
 
   root.append(
     caption(state.question, "Choose a map, then point at a cell, tap it, or Tab to the picture and use the arrow keys."),
-    layout([view.frame, count, every], [
+    layout([view.frame, count], [
       el("div", { class: "maps" }, group("Feature map", ...radios), maps[0].field === null ? null : seeing),
       group("An anchor is positive", unitSlider("from an IoU of", now.threshold,
         (value) => { now.threshold = value; draw(); })),
       here, status]));
+  root.lastChild.append(every);
 
   const choose = (x, y) => go(Math.floor((y / H) * maps[now.level].rows), Math.floor((x / W) * maps[now.level].columns));
 
@@ -121,7 +122,7 @@ export function mount(root, state, publish) {
     here.body.replaceChildren(...mine.map(({ box, truth, own, iou: value, nearest }) => el("tr", { class: truth < 0 ? null : "positive" },
       el("th", { scope: "row" }, key("anchor"), `${fixed(box[2] - box[0], 0)} × ${fixed(box[3] - box[1], 0)}`),
       el("td", {}, fixed(value), bar(0, value, "anchor", threshold)),
-      el("td", {}, truth < 0 ? "background" : names[truth], el("small", {}, remark(truth, own, value, nearest))))));
+      el("td", {}, truth < 0 ? "background" : names[truth], remark(truth, own, value, nearest)))));
     const cell = (value, l) => el("td", { class: [value >= threshold && "reached", l === level && "now"].filter(Boolean).join(" ") },
       `${value >= threshold ? "✓ " : ""}${fixed(value)}`);
     const best = (t) => Math.max(...reach.map((one) => one[t])), several = maps.length > 1;
@@ -141,9 +142,9 @@ export function mount(root, state, publish) {
 
   /** Why an anchor learns what it does, where that is not plain from its IoU. */
   function remark(truth, own, value, nearest) {
-    if (truth < 0) return nearest >= 0 && value > 0 ? `too far from ${names[nearest]}` : "";
-    if (!own) return "";
-    return value >= now.threshold ? "the best it has" : "the best it has, if not good";
+    if (truth < 0 ? value === 0 : !own) return "";
+    const best = value >= now.threshold ? "its best anchor" : "its best, though not good";
+    return el("small", {}, truth < 0 ? `too far from ${names[nearest]}` : best);
   }
 
   const cellBox = (n, { rows, columns }) => {
@@ -151,18 +152,18 @@ export function mount(root, state, publish) {
     return [j * w, i * h, (j + 1) * w, (i + 1) * h];
   };
 
-  /** From below: what is not seen is dark, the mesh, the cell; the objects, the anchors, the cells with positive ones. */
+  /** From below: the dark that is not seen, the mesh, the objects, the cell's anchors, the cell, a dot for positive ones. */
   function paint() {
     const { gets, own } = present(), { level, cell: [i, j] } = now, map = maps[level], k = perCell[level];
     const positive = range(map.rows * map.columns).filter((n) => gets[level].slice(n * k, n * k + k).some((g) => g.truth >= 0));
     const order = [...own].sort((a, b) => gets[level][a].truth - gets[level][b].truth);
-    shade.replaceChildren(...(now.field && map.field !== null ? unseen(map) : []));
-    lines.replaceChildren(el("path", { class: "casing", d: mesh(map) }), el("path", { class: "mesh", d: mesh(map) }),
-      el("rect", { ...place(view, cellBox(i * map.columns + j, map)), class: "cell" }));
-    boxes.replaceChildren(
+    below.replaceChildren(...(now.field && map.field !== null ? unseen(map) : []),
+      el("path", { class: "casing", d: mesh(map) }), el("path", { class: "mesh", d: mesh(map) }));
+    above.replaceChildren(
       ...truths.map((truth) => drawBox(view, truth, "truth", { width: 2.5 })),
       ...order.map((a) => drawBox(view, anchors[level][a], "anchor",
-        gets[level][a].truth < 0 ? { width: 1.8, dash: "5 4" } : { width: 3.5, fill: 0.2 })),
+        gets[level][a].truth < 0 ? { width: 1.8, dash: "5 4" } : { width: 3.5, fill: 0.1 })),
+      el("rect", { ...place(view, cellBox(i * map.columns + j, map)), class: "cell" }),
       ...positive.map((n) => dot(cellBox(n, map))),
       ...truths.map((truth, t) => tag(view, truth, "truth", names[t])));
   }

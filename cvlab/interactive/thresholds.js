@@ -70,7 +70,7 @@ export function mount(root, state, publish) {
   const [drawing] = plot.layers(1);
 
   const score = unitSlider("score at least", now.score, (value) => { now.score = value; draw(); });
-  const overlap = unitSlider("NMS: IoU above", now.threshold, (value) => {
+  const overlap = unitSlider("NMS IoU above", now.threshold, (value) => {
     now.threshold = value;
     detected = detect(pictures, value);
     points = curve(detected, objects);

@@ -58,15 +58,16 @@ export function mount(root, state, publish) {
   root.append(
     caption(state.question, "Move the step, or drag along the curve: the picture shows what the network predicted then."),
     layout([el("div", { class: "views" }, ...views.map(({ frame }) => frame)), legend, status], [
-      group("Moment of the training", moment, score), el("div", {}, loss.frame, measured ? ap.frame : null, log), numbers]));
+      group("Moment of the training", moment, score), el("div", {}, loss.frame, measured ? ap.frame : null, log)]));
+  root.lastChild.append(numbers);
 
   function go(i) {
     now.snapshot = i;
     draw();
   }
 
-  /** Where a step lies between the ends of the axis; on a logarithmic one the steps 0 and 1 both lie at its start. */
-  const across = (step) => (now.log ? Math.log(Math.max(step, 1)) / Math.log(last) : step / last);
+  /** Where a step lies between the ends of the axis: the logarithm is that of step + 1, which has a place for step 0. */
+  const across = (step) => (now.log ? Math.log1p(step) / Math.log1p(last) : step / last);
   const up = (value) => Math.max(Math.log(Math.max(value, 1e-12) / low) / Math.log(high / low), 0);
 
   const nearestSnapshot = (share) => nearest(snapshots.map(({ step }) => across(step)), share);
@@ -108,7 +109,7 @@ export function mount(root, state, publish) {
       layers[i].replaceChildren(...drawJudged(views[i], kept, found, truths[i], names)));
   }
 
-  const stepTicks = () => (now.log ? decades(1, last) : rounds(last)).map((step) => [across(step), short(step)]);
+  const stepTicks = () => (now.log ? [0, ...decades(1, last)] : rounds(last)).map((step) => [across(step), short(step)]);
   const short = (step) => (step >= 10_000 ? `${step / 1000}k` : String(step));
 
   /** The marker of now, and a small tick at each snapshot that one can go to. */

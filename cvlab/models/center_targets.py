@@ -19,41 +19,35 @@ Size = tuple[int, int]
 
 
 class CenterTargets(NamedTuple):
-    """What the network should say: a heat map everywhere, and the rest only in the cells of the P objects.
-
-    Attributes:
-        heatmap: (B, K - 1, h, w) float, exactly 1 in the cell of each centre, falling off as a Gaussian around it.
-        cells: (P, 3) int64, each object's image, row and column.
-        offset: (P, 2) float, xy from the cell's corner to the centre, in [0, 1), cells.
-        size: (P, 2) float, width and height, cells.
-        keypoints: (P, n, 2) float, xy from the cell's corner to each key point, cells; 0 where it is not visible.
-        visible: (P, n) bool, which of them count.
-    """
+    """What the network should say: a heat map everywhere, and the rest only in the cells of the P objects."""
 
     heatmap: Tensor
+    """(B, K - 1, h, w) float, exactly 1 in the cell of each centre, falling off as a Gaussian around it."""
     cells: Tensor
+    """(P, 3) int64, each object's image, row and column."""
     offset: Tensor
+    """(P, 2) float, xy from the cell's corner to the centre, in [0, 1) where the centre lies on the map, cells."""
     size: Tensor
+    """(P, 2) float, width and height, cells."""
     keypoints: Tensor
+    """(P, n, 2) float, xy from the cell's corner to each key point, cells; 0 where it is not visible."""
     visible: Tensor
+    """(P, n) bool, which key points count."""
 
 
 class Centers(NamedTuple):
-    """What was found: N peaks, image by image, best first in each.
-
-    Attributes:
-        image: (N,) int64, from 0.
-        labels: (N,) int64, from 1.
-        scores: (N,) float.
-        boxes: (N, 4) float xyxy, pixels of the input; not clipped to it, and with sides of 0 where a size was negative.
-        keypoints: (N, n, 2) float xy, pixels of the input.
-    """
+    """What was found: N peaks, image by image, best first in each."""
 
     image: Tensor
+    """(N,) int64, from 0."""
     labels: Tensor
+    """(N,) int64, from 1."""
     scores: Tensor
+    """(N,) float in [0, 1]."""
     boxes: Tensor
+    """(N, 4) float xyxy, pixels of the input; not clipped to it, and with sides of 0 where a size was negative."""
     keypoints: Tensor
+    """(N, n, 2) float xy, pixels of the input."""
 
 
 def gaussian_radius(sizes: Tensor, min_iou: float = 0.7) -> Tensor:
@@ -77,10 +71,10 @@ def gaussian_radius(sizes: Tensor, min_iou: float = 0.7) -> Tensor:
         InputError: `sizes` are not (..., 2), or not finite and at least 0, or `min_iou` is outside [0, 1].
 
     Notes:
-        The papers' programs solve two more equations, for corners that both move outwards, w h / ((w + 2r)(h + 2r)) = t,
-        and for a box that is shifted, and take the smallest of the three radii. It is always this one. The first of
-        those programs, and CenterNet's, do not divide the roots by twice the leading coefficient; their radii for
-        t = 0.7 are about those of t = 0.2 here.
+        The papers' programs solve two more equations, for corners that both move outwards, t (w + 2r)(h + 2r) = w h,
+        and for a box that is shifted, (w - r)(h - r) = 2 t w h / (1 + t), and take the smallest of the three radii. It
+        is always this one. CenterNet's, and the first of CornerNet's, do not divide the roots by twice the leading
+        coefficient; their radii for t = 0.7 are about those of t = 0.2 here.
 
     Example:
         >>> gaussian_radius(torch.tensor([10.0, 10.0]), 0.64)  # 8 x 8 of 10 x 10

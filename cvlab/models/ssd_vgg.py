@@ -119,7 +119,7 @@ class SSD300Anchors(AnchorGenerator):
         [4, 6, 6, 6, 4, 4]
         >>> last = anchors([(38, 38), (19, 19), (10, 10), (5, 5), (3, 3), (1, 1)], (300, 300))[5]
         >>> last[2]  # width 0.87 * sqrt(2) = 1.23 images, cut to 1; height 0.87 / sqrt(2) = 0.615
-        tensor([  0.0000,  57.7240, 300.0000, 242.2760])
+        tensor([  0.0000,  57.7226, 300.0000, 242.2774])
 
     References:
         Liu et al. (2016). SSD. Section 2.2, choosing scales and aspect ratios for default boxes.

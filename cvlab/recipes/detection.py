@@ -42,7 +42,7 @@ class DetectionRecipe:
     model: str
     size: int = 128
     images: int = 8000
-    steps: int = 2500
+    steps: int = 1500
     batch_size: int = 32
     learning_rate: float = 3e-3
     warmup: int = 50
@@ -66,7 +66,7 @@ class DetectionRecipe:
 
 DETECTORS = {
     "ssd_small": DetectionRecipe("ssd_small"),
-    "ssd_256": DetectionRecipe("ssd_256", size=256, images=6000, steps=2400, batch_size=16),
+    "ssd_256": DetectionRecipe("ssd_256", size=256, images=6000, steps=1800, batch_size=16),
 }
 """The recipes of the detectors shipped, by the names of their weights."""
 
@@ -108,7 +108,7 @@ def held_out(model: nn.Module, data: Any, batch_size: int = 50) -> dict[str, flo
 
 
 def make(name: str, seeds: Sequence[int] = (0, 1, 2), progress: bool = True) -> dict[str, Any]:
-    """Train one of `DETECTORS` with each seed, keep the weights of the first, and write the card.
+    """Train one of `DETECTORS` with each seed, keep the weights of the first, and write the card after each.
 
     Args:
         name: of the recipe, and of the weights.
@@ -120,7 +120,9 @@ def make(name: str, seeds: Sequence[int] = (0, 1, 2), progress: bool = True) -> 
     """
     recipe = DETECTORS[name]
     data, tests = scenes(recipe.size, "train", recipe.images), scenes(recipe.size, "test", TESTED)
-    found, seconds, kept = [], [], {}
+    found: list[dict[str, float]] = []
+    seconds: list[int] = []
+    kept: dict[str, torch.Tensor] = {}
     for seed in seeds:
         start = time.monotonic()
         model, _ = train(recipe, data, seed, progress=progress)
@@ -129,7 +131,7 @@ def make(name: str, seeds: Sequence[int] = (0, 1, 2), progress: bool = True) -> 
         kept = kept or {key: t.clone() for key, t in model.state_dict().items()}
         found.append({key: round(value, 4) for key, value in held_out(model, tests).items() if value == value})
         print(name, "seed", seed, found[-1], f"{seconds[-1]} s", flush=True)
-    weights.save(name, kept, describe(recipe, seeds, seconds, found))
+        weights.save(name, kept, describe(recipe, seeds[: len(found)], seconds, found))
     return weights.card(name)
 
 

@@ -56,14 +56,14 @@ def load(name: str) -> dict[str, Tensor]:
     return {key: t.float() if t.is_floating_point() else t for key, t in load_file(path).items()}
 
 
-def save(name: str, state: Mapping[str, Tensor], about: Mapping[str, Any], folder: Path = FOLDER) -> Path:
+def save(name: str, state: Mapping[str, Tensor], about: Mapping[str, Any], folder: Path | None = None) -> Path:
     """Write weights in float16, and their card.
 
     Args:
         name: Of the file, without suffix.
         state: The state dictionary.
         about: The card; the SHA-256, size and number of parameters are added to it.
-        folder: Where to.
+        folder: Where to; by default beside the others.
 
     Returns:
         The file's path.
@@ -78,7 +78,7 @@ def save(name: str, state: Mapping[str, Tensor], about: Mapping[str, Any], folde
     size = sum(t.nbytes for t in half.values())
     if size > LARGEST:
         raise ValueError(f"weights: {name} has {size} bytes in float16, more than {LARGEST}")
-    path = folder / f"{name}.safetensors"
+    path = (folder or FOLDER) / f"{name}.safetensors"
     save_file(half, path)
     count = sum(t.numel() for t in half.values() if t.is_floating_point())
     full = {**about, "numbers": count, "bytes": path.stat().st_size, "sha256": digest(path)}
