@@ -18,8 +18,8 @@ class InMemory(Dataset):
     """Holds the items of a data set as bytes, and gives them out again and again.
 
     Args:
-        dataset: has items (image, target) by index, and a length. Images (3, H, W) are kept as uint8, which is a quarter
-            of float's memory; give them as uint8 to keep them exactly.
+        dataset: has items (image, target) by index, and a length. Images (3, H, W) are kept as uint8, in a quarter of
+            float's memory; give them as uint8 to keep them exactly.
         keys: what is kept of the targets.
 
     Raises:

@@ -291,6 +291,16 @@ export function judge({ boxes, scores, labels }, truth, least = 0.5) {
   return found;
 }
 
+/** Some of the detections, by their places. */
+export const take = ({ boxes, scores, labels }, chosen) =>
+  ({ boxes: chosen.map((i) => boxes[i]), scores: chosen.map((i) => scores[i]), labels: chosen.map((i) => labels[i]) });
+
+/** How many detections are right and false and how many of the objects are missed, from what each detection finds. */
+export function tally(found, objects) {
+  const right = found.filter((truth) => truth >= 0).length;
+  return { right, false: found.length - right, missed: objects - right };
+}
+
 /** The three outcomes that `drawJudged` draws, each with its line, and how many there are of it. */
 export const outcomes = (counts) => el("p", { class: "outcomes" }, ...Object.entries(counts).map(([name, count]) =>
   el("span", {}, el("i", { class: `sample ${name}`, "aria-hidden": "true" }), `${count} ${name}`)));
@@ -308,11 +318,13 @@ export function drawJudged(view, { boxes, scores, labels }, found, truth, names)
     if (taken.some((other) => area(intersect([x, y, x + w, y + h], other)) > 0)) return false;
     return taken.push([x, y, x + w, y + h]);
   };
-  const name = (box, colour, text) => [false, true].map((below) => tag(view, box, colour, text, { below })).find(apart) ?? "";
+  const name = (box, colour, text) =>
+    [false, true].map((below) => tag(view, box, colour, text, { below })).find(apart) ?? "";
   const missed = range(truth.boxes.length).filter((t) => !hit.has(t));
   return [
     ...truth.boxes.map((box, t) => drawBox(view, box, "truth", hit.has(t) ? {} : { width: 4, dash: "2 4" })),
-    ...[...order].reverse().map((i) => drawBox(view, boxes[i], "prediction", right(i) ? { width: 3 } : { dash: "7 5" })),
+    ...[...order].reverse().map((i) =>
+      drawBox(view, boxes[i], "prediction", right(i) ? { width: 3 } : { dash: "7 5" })),
     ...missed.map((t) => name(truth.boxes[t], "truth", `missed ${names[truth.labels[t]]}`)),
     ...order.slice(0, MOST_NAMED).map((i) =>
       name(boxes[i], "prediction", `${right(i) ? "✓" : "✗"} ${names[labels[i]]} ${fixed(scores[i])}`))];
@@ -320,7 +332,7 @@ export function drawJudged(view, { boxes, scores, labels }, found, truth, names)
 
 // --- curves ---------------------------------------------------------------------------------------------------------
 
-/** A view to plot curves in: `spot(u, v)` is where the shares u and v of its axes lie on the screen, `share` the reverse. */
+/** A view to plot curves in: `spot(u, v)` is where shares u and v of its axes are on the screen, `share` the reverse. */
 export function chart(width, height, draw) {
   const view = picture({ width, height }, draw), [left, right, top, bottom] = [46, 14, 10, 40];
   const size = () => [view.width * view.scale - left - right, view.height * view.scale - top - bottom];
@@ -339,7 +351,8 @@ export function axes(view, across, up) {
   const [x0, y0] = view.spot(0, 0), [x1, y1] = view.spot(1, 1);
   const grid = [...across.ticks.map(([u]) => `M${view.spot(u, 0)[0]} ${y0}V${y1}`),
     ...up.ticks.map(([v]) => `M${x0} ${view.spot(0, v)[1]}H${x1}`)].join("");
-  const text = (x, y, anchor, content, turn = null) => el("text", { x, y, "text-anchor": anchor, transform: turn }, content);
+  const text = (x, y, anchor, content, turn = null) =>
+    el("text", { x, y, "text-anchor": anchor, transform: turn }, content);
   const middle = (y0 + y1) / 2;
   return [el("path", { class: "grid", d: grid }), el("path", { class: "axis", d: `M${x0} ${y1}V${y0}H${x1}` }),
     ...across.ticks.map(([u, content]) => text(view.spot(u, 0)[0], y0 + 16, "middle", content)),

@@ -28,9 +28,8 @@ export function assign(fits, threshold) {
   const left = new Set(range(fits[0]?.length ?? 0));
   while (left.size && gets.some(({ own }) => !own)) {
     let best = { iou: -1 };
-    fits.forEach((fit, anchor) => {
-      if (!gets[anchor].own) for (const truth of left) if (fit[truth] > best.iou) best = { iou: fit[truth], anchor, truth };
-    });
+    for (const [anchor, fit] of fits.entries()) for (const truth of left)
+      if (!gets[anchor].own && fit[truth] > best.iou) best = { iou: fit[truth], anchor, truth };
     gets[best.anchor] = { truth: best.truth, own: true };
     left.delete(best.truth);
   }
@@ -47,7 +46,8 @@ export function fieldOf({ rows, columns, field }, [i, j], start, W, H) {
 export function mount(root, state, publish) {
   const { maps, boxes: truths } = state, { width: W, height: H } = state.picture;
   const names = state.labels.map((label) => state.names[label]);
-  const anchors = maps.map((map) => anchorsOf(map, W, H)), perCell = maps.map((m) => m.scales.length + m.ratios.length - 1);
+  const anchors = maps.map((map) => anchorsOf(map, W, H));
+  const perCell = maps.map(({ scales, ratios }) => scales.length + ratios.length - 1);
   const fits = anchors.map((all) => all.map((anchor) => truths.map((truth) => iou(anchor, truth))));
   const reach = fits.map((map) => truths.map((_, t) => Math.max(...map.map((fit) => fit[t])))); // [map][object]
   const now = { level: state.level, cell: [0, 0], threshold: state.threshold, field: true };
@@ -75,7 +75,8 @@ export function mount(root, state, publish) {
     ["object", ...maps.map(size), ...(maps.length > 1 ? ["all"] : [])]);
 
   root.append(
-    caption(state.question, "Choose a map, then point at a cell, tap it, or Tab to the picture and use the arrow keys."),
+    caption(state.question,
+      "Choose a map, then point at a cell, tap it, or Tab to the picture and use the arrow keys."),
     layout([view.frame, count], [
       el("div", { class: "maps" }, group("Feature map", ...radios), maps[0].field === null ? null : seeing),
       group("An anchor is positive", unitSlider("from an IoU of", now.threshold,
@@ -83,7 +84,10 @@ export function mount(root, state, publish) {
       here, status]));
   root.lastChild.append(every);
 
-  const choose = (x, y) => go(Math.floor((y / H) * maps[now.level].rows), Math.floor((x / W) * maps[now.level].columns));
+  function choose(x, y) {
+    const { rows, columns } = maps[now.level];
+    go(Math.floor((y / H) * rows), Math.floor((x / W) * columns));
+  }
 
   function go(i, j) {
     const { rows, columns } = maps[now.level];
@@ -103,7 +107,8 @@ export function mount(root, state, publish) {
   }
 
   function draw() {
-    const { gets, own } = present(), { level } = now, positives = gets.map((map) => map.filter((g) => g.truth >= 0).length);
+    const { gets, own } = present(), { level } = now;
+    const positives = gets.map((map) => map.filter(({ truth }) => truth >= 0).length);
     const reached = [...reach, truths.map((_, t) => Math.max(...reach.map((map) => map[t])))]
       .map((map) => map.filter((value) => value >= now.threshold).length);
     const mine = own.map((a) => ({ box: anchors[level][a], ...gets[level][a], iou: Math.max(0, ...fits[level][a]),
@@ -119,12 +124,15 @@ export function mount(root, state, publish) {
     count.replaceChildren(el("span", { class: "big" }, grouped(positives[level])),
       ` of ${grouped(anchors[level].length)} anchors are positive (`, el("i", { class: "spot", "aria-hidden": "true" }),
       `) on this map, ${grouped(positives.reduce((a, b) => a + b, 0))} on all maps`);
-    here.body.replaceChildren(...mine.map(({ box, truth, own, iou: value, nearest }) => el("tr", { class: truth < 0 ? null : "positive" },
+    here.body.replaceChildren(...mine.map(({ box, truth, own, iou: value, nearest }) => el("tr",
+      { class: truth < 0 ? null : "positive" },
       el("th", { scope: "row" }, key("anchor"), `${fixed(box[2] - box[0], 0)} × ${fixed(box[3] - box[1], 0)}`),
       el("td", {}, fixed(value), bar(0, value, "anchor", threshold)),
       el("td", {}, truth < 0 ? "background" : names[truth], remark(truth, own, value, nearest)))));
-    const cell = (value, l) => el("td", { class: [value >= threshold && "reached", l === level && "now"].filter(Boolean).join(" ") },
-      `${value >= threshold ? "✓ " : ""}${fixed(value)}`);
+    const cell = (value, l) => {
+      const good = value >= threshold, kind = [good && "reached", l === level && "now"].filter(Boolean).join(" ");
+      return el("td", { class: kind || null }, `${good ? "✓ " : ""}${fixed(value)}`);
+    };
     const best = (t) => Math.max(...reach.map((one) => one[t])), several = maps.length > 1;
     const line = (name, values) => el("tr", { class: "sum" }, el("th", { scope: "row" }, name),
       ...values.map((value, l) => el("td", { class: l === level ? "now" : null }, value)));
@@ -133,7 +141,8 @@ export function mount(root, state, publish) {
         ...reach.map((one, l) => cell(one[t], l)), several ? cell(best(t), null) : null)),
       line("reached", reached.slice(0, several ? undefined : 1).map((n) => `${n} of ${truths.length}`)),
       line("positive", [...positives, ...(several ? [positives.reduce((a, b) => a + b, 0)] : [])].map(grouped)));
-    const where = `row ${i}, column ${j}`, learning = mine.filter(({ truth }) => truth >= 0).map(({ truth }) => names[truth]);
+    const where = `row ${i}, column ${j}`;
+    const learning = mine.filter(({ truth }) => truth >= 0).map(({ truth }) => names[truth]);
     set(hand, { "aria-label": `Feature map of ${map.rows} rows and ${map.columns} columns, cell at ${where}. `
       + "Arrow keys choose another." });
     status.textContent = `${size(map)}, ${where}: ${learning.length} of ${mine.length} anchors are positive`
@@ -152,10 +161,11 @@ export function mount(root, state, publish) {
     return [j * w, i * h, (j + 1) * w, (i + 1) * h];
   };
 
-  /** From below: the dark that is not seen, the mesh, the objects, the cell's anchors, the cell, a dot for positive ones. */
+  /** From below: the dark that is not seen, the mesh, the objects, the anchors, the cell, dots where some are positive. */
   function paint() {
     const { gets, own } = present(), { level, cell: [i, j] } = now, map = maps[level], k = perCell[level];
-    const positive = range(map.rows * map.columns).filter((n) => gets[level].slice(n * k, n * k + k).some((g) => g.truth >= 0));
+    const positive = range(map.rows * map.columns)
+      .filter((n) => gets[level].slice(n * k, n * k + k).some(({ truth }) => truth >= 0));
     const order = [...own].sort((a, b) => gets[level][a].truth - gets[level][b].truth);
     below.replaceChildren(...(now.field && map.field !== null ? unseen(map) : []),
       el("path", { class: "casing", d: mesh(map) }), el("path", { class: "mesh", d: mesh(map) }));
@@ -173,7 +183,7 @@ export function mount(root, state, publish) {
     const seen = place(view, intersect(field, [0, 0, W, H]));
     const d = `M0 0H${width}V${height}H0ZM${seen.x} ${seen.y}v${seen.height}h${seen.width}v${-seen.height}Z`;
     return [el("path", { class: "unseen", d, "fill-rule": "evenodd" }),
-      el("rect", { class: "field casing", ...place(view, field) }), el("rect", { class: "field", ...place(view, field) })];
+      ...["field casing", "field"].map((kind) => el("rect", { class: kind, ...place(view, field) }))];
   }
 
   function mesh({ rows, columns }) {

@@ -94,7 +94,7 @@ def feature_maps(
         "level": int(level),
     }
     alt = (
-        f"{len(sizes)} feature maps over a picture with {len(objects['boxes'])} objects. The anchors of one chosen cell "
+        f"{len(sizes)} feature maps over a picture with {len(objects['boxes'])} objects. The anchors of a chosen cell "
         "and what it sees are drawn; how well each map's anchors fit each object, and which are positive, is shown."
     )
     return StaticFigure(op, alt, **state)

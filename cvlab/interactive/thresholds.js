@@ -1,7 +1,7 @@
 // Detections of a few pictures under two thresholds, and the precision-recall curve on which the score threshold moves.
 import {
   announcer, axes, button, caption, chart, drawJudged, el, fixed, group, iou, judge, layout, offer, outcomes, picture,
-  put, range, row, set, table, unitSlider,
+  put, range, row, set, table, take, tally, unitSlider,
 } from "./common.js";
 
 /** Non-maximum suppression class by class: the detections that no kept, better one overlaps more than `threshold`. */
@@ -12,9 +12,6 @@ export function keep({ boxes, scores, labels }, threshold) {
   return kept;
 }
 
-const take = ({ boxes, scores, labels }, chosen) =>
-  ({ boxes: chosen.map((i) => boxes[i]), scores: chosen.map((i) => scores[i]), labels: chosen.map((i) => labels[i]) });
-
 /** Of each picture what suppression keeps, best first, and which object each finds: the same at any score threshold. */
 export const detect = (pictures, threshold) => pictures.map(({ prediction, truth }) => {
   const kept = take(prediction, keep(prediction, threshold));
@@ -24,15 +21,15 @@ export const detect = (pictures, threshold) => pictures.map(({ prediction, truth
 /** Of what scores at least `score`: how many are right and false, how many objects are missed, and the measures. */
 export function measure(detected, objects, score) {
   const shown = detected.flatMap(({ kept, found }) => found.filter((_, i) => kept.scores[i] >= score));
-  const right = shown.filter((truth) => truth >= 0).length, wrong = shown.length - right;
-  const ratio = (part, whole) => (whole > 0 ? part / whole : null);
-  return { right, wrong, missed: objects - right, precision: ratio(right, right + wrong), recall: ratio(right, objects),
-    f1: ratio(2 * right, right + wrong + objects) };
+  const counts = tally(shown, objects), { right } = counts, ratio = (part, whole) => (whole > 0 ? part / whole : null);
+  return { ...counts, precision: ratio(right, shown.length), recall: ratio(right, objects),
+    f1: ratio(2 * right, shown.length + objects) };
 }
 
 /** Precision and recall after each detection of all pictures, best first; of equal scores the first picture's first. */
 export function curve(detected, objects) {
-  const all = detected.flatMap(({ kept, found }) => found.map((truth, i) => ({ score: kept.scores[i], hit: truth >= 0 })));
+  const all = detected.flatMap(({ kept, found }) =>
+    found.map((truth, i) => ({ score: kept.scores[i], hit: truth >= 0 })));
   let right = 0;
   return all.sort((a, b) => b.score - a.score).map(({ score, hit }, i) => {
     right += hit;
@@ -59,7 +56,7 @@ const TICKS = range(6).map((i) => [i / 5, fixed(i / 5, 1)]);
 export function mount(root, state, publish) {
   const { pictures, names } = state, objects = pictures.reduce((sum, { truth }) => sum + truth.boxes.length, 0);
   const now = { score: state.score_threshold, threshold: state.iou_threshold, chosen: 0 };
-  let detected = detect(pictures, now.threshold), points = curve(detected, objects); // they change with `threshold` only
+  let detected = detect(pictures, now.threshold), points = curve(detected, objects); // change with `threshold` only
   const first = envelope(points);
 
   const views = pictures.map((one, i) => picture(one.picture, () => paint(i)));
@@ -106,9 +103,8 @@ export function mount(root, state, publish) {
   /** What is shown of a picture, and how it fares. */
   function shownOf(i) {
     const { kept, found } = detected[i], shown = kept.scores.filter((value) => value >= now.score).length; // best first
-    const hits = found.slice(0, shown), right = hits.filter((truth) => truth >= 0).length;
-    return { kept: take(kept, range(shown)), found: hits,
-      counts: { right, false: shown - right, missed: pictures[i].truth.boxes.length - right } };
+    const hits = found.slice(0, shown);
+    return { kept: take(kept, range(shown)), found: hits, counts: tally(hits, pictures[i].truth.boxes.length) };
   }
 
   function draw() {
@@ -123,14 +119,14 @@ export function mount(root, state, publish) {
     publish({ ...now, ...all, ap, points, shown: range(pictures.length).map((i) => shownOf(i)) });
   }
 
-  function tell({ right, wrong, missed, precision, recall, f1 }, ap) {
+  function tell({ right, false: wrong, missed, precision, recall, f1 }, ap) {
     const number = (value) => (value === null ? "–" : fixed(value)), shown = right + wrong;
     const line = (name, how, value) => el("tr", {}, el("th", { scope: "row" }, name), el("td", { class: "how" }, how),
       el("td", {}, number(value)));
     numbers.body.replaceChildren(
       line("precision", `right / shown = ${right} / ${shown}`, precision),
       line("recall", `right / objects = ${right} / ${objects}`, recall),
-      line("F1", `2 right / (shown + objects)`, f1),
+      line("F1", "2 right / (shown + objects)", f1),
       line("AP", "area under the curve", ap));
     status.textContent = `Precision ${number(precision)}, recall ${number(recall)}: ${right} right, ${wrong} false, `
       + `${missed} missed.`;
@@ -147,12 +143,11 @@ export function mount(root, state, publish) {
   /** The curve, its envelope and the area under it, that of the start for comparison, and the point of now. */
   function paintCurve() {
     const { recall, precision } = measure(detected, objects, now.score), raised = envelope(points);
-    const d = steps(raised), [end, floor] = raised.length ? plot.spot(raised.at(-1).recall, 0) : [0, 0];
-    const left = plot.spot(0, 0)[0], here = recall === null || precision === null ? null : plot.spot(recall, precision);
-    const [x0, y0] = plot.spot(0, 0);
+    const d = steps(raised), [x0, y0] = plot.spot(0, 0), [end] = plot.spot(raised.at(-1)?.recall ?? 0, 0);
+    const here = recall === null || precision === null ? null : plot.spot(recall, precision);
     drawing.replaceChildren(
       ...axes(plot, { name: "recall: found of the objects", ticks: TICKS }, { name: "precision", ticks: TICKS }),
-      el("path", { class: "area", d: d && `${d}L${end} ${floor}L${left} ${floor}Z` }),
+      el("path", { class: "area", d: d && `${d}L${end} ${y0}L${x0} ${y0}Z` }),
       el("path", { class: "before", d: steps(first) }), el("path", { class: "curve", d }),
       el("path", { class: "saw", d: plot.path(points.map((p) => [p.recall, p.precision])) }),
       here ? el("g", { class: "point" }, el("path", { d: `M${x0} ${here[1]}H${here[0]}V${y0}` }),
@@ -161,22 +156,22 @@ export function mount(root, state, publish) {
 
   /** An envelope as a stair: at each recall the precision that is reached from the one before on. */
   function steps(raised) {
-    const corners = raised.flatMap(({ recall, precision }, i) => [[i ? raised[i - 1].recall : 0, precision], [recall, precision]]);
-    return plot.path(corners);
+    return plot.path(raised.flatMap(({ recall, precision }, i) =>
+      [[i ? raised[i - 1].recall : 0, precision], [recall, precision]]));
   }
 
   /** A picture in small, a button that shows it in large, with its boxes and its tally. */
   function thumbnail({ picture: { width, height, src }, truth }, i) {
     const marks = el("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
-    const tally = el("span", { class: "tally", "aria-hidden": "true" });
+    const signs = el("span", { class: "tally", "aria-hidden": "true" });
     const node = button("", () => { now.chosen = i; draw(); }, { class: "thumb" });
-    node.append(el("span", { class: "mini" }, el("img", { src, alt: "", width, height }), marks), tally);
+    node.append(el("span", { class: "mini" }, el("img", { src, alt: "", width, height }), marks), signs);
     const mark = (kind) => ([x, y, x2, y2]) => el("rect", { class: kind, x, y, width: x2 - x, height: y2 - y });
     const refresh = () => {
       const { kept, found, counts } = shownOf(i), hit = new Set(found);
       marks.replaceChildren(...truth.boxes.filter((_, t) => !hit.has(t)).map(mark("missed")),
         ...kept.boxes.map((box, k) => mark(found[k] >= 0 ? "right" : "false")(box)));
-      tally.replaceChildren(...Object.entries({ right: "✓", false: "✗", missed: "○" }).map(([kind, sign]) =>
+      signs.replaceChildren(...Object.entries({ right: "✓", false: "✗", missed: "○" }).map(([kind, sign]) =>
         el("span", { class: counts[kind] ? null : "none" }, `${sign}${counts[kind]}`)));
       set(node, { "aria-pressed": String(i === now.chosen), "aria-label":
         `Picture ${i + 1}: ${Object.entries(counts).map(([kind, count]) => `${count} ${kind}`).join(", ")}` });

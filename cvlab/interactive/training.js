@@ -1,7 +1,7 @@
 // A training to go through: its loss curves with a marker, and what the network said of a picture at that moment.
 import {
-  announcer, axes, caption, chart, check, drawJudged, el, fixed, group, grouped, judge, layout, outcomes, picture, range,
-  set, slider, table, unitSlider,
+  announcer, axes, caption, chart, check, drawJudged, el, fixed, group, grouped, judge, layout, outcomes, picture,
+  range, set, slider, table, take, tally, unitSlider,
 } from "./common.js";
 
 /** The numbers 1, 2 and 5 times powers of ten from `low` to `high`; only the powers where that would be too many. */
@@ -22,19 +22,18 @@ export const nearest = (steps, step) =>
   steps.reduce((best, at, i) => (Math.abs(at - step) < Math.abs(steps[best] - step) ? i : best), 0);
 
 /** What of a snapshot's predictions for a picture scores enough, and which object each finds. */
-export function shownOf({ boxes, scores, labels }, truth, least) {
-  const few = range(scores.length).filter((i) => scores[i] >= least); // they come best first
-  const kept = { boxes: few.map((i) => boxes[i]), scores: few.map((i) => scores[i]), labels: few.map((i) => labels[i]) };
-  const found = judge(kept, truth), right = found.filter((t) => t >= 0).length;
-  return { kept, found, counts: { right, false: found.length - right, missed: truth.boxes.length - right } };
+export function shownOf(prediction, truth, least) {
+  const kept = take(prediction, range(prediction.scores.length).filter((i) => prediction.scores[i] >= least));
+  return { kept, found: judge(kept, truth) };
 }
 
 const DASHES = [null, "7 4", "2 4", "9 3 2 3"];
 
 export function mount(root, state, publish) {
   const { steps, terms, rate, snapshots, truths, names } = state, curves = Object.keys(terms);
-  const last = Math.max(steps.at(-1), snapshots.at(-1).step, 2), positive = Object.values(terms).flat().filter((v) => v > 0);
-  const low = Math.min(...positive, 1) / 1.15, high = Math.max(...positive, low * 10) * 1.15;
+  const last = Math.max(steps.at(-1), snapshots.at(-1).step, 2), objects = truths.flatMap(({ boxes }) => boxes).length;
+  const positive = Object.values(terms).flat().filter((value) => value > 0); // 0 has no logarithm, and lies on the axis
+  const high = 1.15 * Math.max(...positive, 1e-9), low = Math.min(...positive, high / 10) / 1.15;
   const measured = snapshots.some(({ ap50 }) => ap50 !== null);
   const now = { snapshot: 0, score: state.score_threshold, log: true };
 
@@ -44,7 +43,8 @@ export function mount(root, state, publish) {
   const [lossLayer] = loss.layers(1), [apLayer] = ap.layers(1);
   for (const view of [loss, ap]) {
     const follow = (event) => go(nearestSnapshot(view.share(event)[0]));
-    set(view.svg, { role: "img", onpointerdown: follow, onpointermove: (event) => (event.buttons ? follow(event) : null) });
+    set(view.svg, { role: "img", onpointerdown: follow,
+      onpointermove: (event) => (event.buttons ? follow(event) : null) });
   }
 
   const moment = slider("step", { min: 0, max: snapshots.length - 1, step: 1, value: 0 }, (i) => go(i));
@@ -56,7 +56,8 @@ export function mount(root, state, publish) {
     el("path", { d: "M0 4H26", "stroke-dasharray": DASHES[i], class: `term term${i}` }));
 
   root.append(
-    caption(state.question, "Move the step, or drag along the curve: the picture shows what the network predicted then."),
+    caption(state.question,
+      "Move the step, or drag along the curve: the picture shows what the network predicted then."),
     layout([el("div", { class: "views" }, ...views.map(({ frame }) => frame)), legend, status], [
       group("Moment of the training", moment, score), el("div", {}, loss.frame, measured ? ap.frame : null, log)]));
   root.lastChild.append(numbers);
@@ -66,7 +67,7 @@ export function mount(root, state, publish) {
     draw();
   }
 
-  /** Where a step lies between the ends of the axis: the logarithm is that of step + 1, which has a place for step 0. */
+  /** Where a step lies between the ends of the axis: the logarithm is that of step + 1, so that 0 has a place. */
   const across = (step) => (now.log ? Math.log1p(step) / Math.log1p(last) : step / last);
   const up = (value) => Math.max(Math.log(Math.max(value, 1e-12) / low) / Math.log(high / low), 0);
 
@@ -76,8 +77,7 @@ export function mount(root, state, publish) {
 
   function draw() {
     const { step, ap50 } = snapshots[now.snapshot], shown = present(), at = nearest(steps, step);
-    const counts = shown.reduce((sum, one) => ({ right: sum.right + one.counts.right, false: sum.false + one.counts.false,
-      missed: sum.missed + one.counts.missed }), { right: 0, false: 0, missed: 0 });
+    const counts = tally(shown.flatMap(({ found }) => found), objects);
     knob.value = now.snapshot;
     read.textContent = grouped(step);
     set(knob, { "aria-valuetext": `step ${step}` });
@@ -101,7 +101,8 @@ export function mount(root, state, publish) {
     status.textContent = `Step ${step}: ${counts.right} right, ${counts.false} false, ${counts.missed} missed.`;
     set(loss.svg, { "aria-label": `Loss curves over ${last} steps; at step ${step} `
       + curves.map((name) => `${name.replaceAll("_", " ")} ${short(values[name])}`).join(", ") });
-    set(ap.svg, { "aria-label": `AP50 of ${snapshots.length} moments${ap50 === null ? "" : `; at step ${step} ${fixed(ap50)}`}` });
+    const measure = ap50 === null ? "" : `; at step ${step} ${fixed(ap50)}`;
+    set(ap.svg, { "aria-label": `AP50 of ${snapshots.length} moments${measure}` });
   }
 
   function paint() {
@@ -109,14 +110,15 @@ export function mount(root, state, publish) {
       layers[i].replaceChildren(...drawJudged(views[i], kept, found, truths[i], names)));
   }
 
-  const stepTicks = () => (now.log ? [0, ...decades(1, last)] : rounds(last)).map((step) => [across(step), short(step)]);
-  const short = (step) => (step >= 10_000 ? `${step / 1000}k` : String(step));
+  const thousands = (step) => (step >= 10_000 ? `${step / 1000}k` : String(step));
+  const stepTicks = () =>
+    (now.log ? [0, ...decades(1, last)] : rounds(last)).map((step) => [across(step), thousands(step)]);
 
   /** The marker of now, and a small tick at each snapshot that one can go to. */
   function marker(view) {
     const stops = snapshots.map(({ step }) => view.spot(across(step), 0)).map(([x, y]) => `M${x} ${y}v-7`).join("");
-    const [x, y] = view.spot(across(snapshots[now.snapshot].step), 0);
-    return [el("path", { class: "stops", d: stops }), el("path", { class: "marker", d: `M${x} ${y}V${view.spot(0, 1)[1]}` })];
+    const [x, y] = view.spot(across(snapshots[now.snapshot].step), 0), d = `M${x} ${y}V${view.spot(0, 1)[1]}`;
+    return [el("path", { class: "stops", d: stops }), el("path", { class: "marker", d })];
   }
 
   function plotLoss() {
@@ -132,8 +134,9 @@ export function mount(root, state, publish) {
 
   function plotAp() {
     const known = snapshots.filter(({ ap50 }) => ap50 !== null), { step, ap50 } = snapshots[now.snapshot];
+    const heights = [0, 0.5, 1].map((value) => [value, String(value)]);
     apLayer.replaceChildren(
-      ...axes(ap, { name: "step", ticks: stepTicks() }, { name: "AP50", ticks: [0, 0.5, 1].map((v) => [v, String(v)]) }),
+      ...axes(ap, { name: "step", ticks: stepTicks() }, { name: "AP50", ticks: heights }),
       ...marker(ap), el("path", { class: "ap", d: ap.path(known.map((one) => [across(one.step), one.ap50])) }),
       ...known.map((one) => dot(ap, across(one.step), one.ap50, "small")),
       ...(ap50 === null ? [] : [dot(ap, across(step), ap50)]));

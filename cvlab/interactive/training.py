@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,11 +36,11 @@ def training(
 
     Args:
         history: a `cvlab.engine.History`, or for each step (step, {term: value}) with rising steps and the same 1 to 4
-            terms, at least 0; the term `learning_rate` is the learning rate.
+            terms, each at least 0; beside them there may be the `learning_rate`.
         snapshots: 1 to 30 moments, by rising step: dictionaries with `step`; `predictions`, for each picture `boxes`
-            (N, 4), xyxy in its pixels, `scores` (N,) and `labels` (N,), after suppression; and perhaps `ap50` in [0, 1].
-        images: one or two pictures: a (3, H, W) tensor, float in [0, 1] or uint8, or an (H, W, 3) array, or a list.
-        targets: for each the objects: `boxes` (M, 4) and `labels` (M,); a single dictionary for a single picture.
+            (N, 4), xyxy in its pixels, `scores` (N,) and `labels` (N,), after suppression; perhaps `ap50` in [0, 1].
+        images: a picture, (3, H, W) tensor, float in [0, 1] or uint8, or (H, W, 3) array; or a list of one or two.
+        targets: for each the objects: a dictionary with `boxes` (M, 4) and `labels` (M,), or a list of them.
         names: the classes' names: `names[label]`, so the first one is the background's.
         score_threshold: at first, predictions with a lower score are not shown, in [0, 1].
         question: what the figure asks its reader.
@@ -86,8 +87,8 @@ def training(
     }
     alt = (
         f"The loss of a training over {steps[-1]} steps, and a slider over {len(moments)} moments of it. For each the "
-        f"network's predictions are drawn over {'a picture' if len(pictures) == 1 else 'two pictures'} beside the objects "
-        "that are there, and it is counted which are right."
+        f"network's predictions are drawn over {'a picture' if len(pictures) == 1 else 'two pictures'} beside the "
+        "objects that are there, and it is counted how many are right."
     )
     return StaticFigure(op, alt, **state)
 
@@ -130,16 +131,19 @@ def _rising(name: str, steps: Sequence[Any]) -> None:
 
 
 def _thinned(rows: Steps) -> tuple[list[int], dict[str, list[float]], list[float] | None]:
-    """Average over blocks whose length grows with the step, so that the start stays sharp; the last steps to 4 digits."""
+    """Average over blocks of steps that grow with the step, so that the start stays sharp; to four digits."""
     count = len(rows)
-    edges = np.unique(np.rint(count * np.linspace(0, 1, min(count, MOST_POINTS) + 1) ** 2)).astype(int)
-    edges = np.arange(count + 1) if count <= MOST_POINTS else edges
-    blocks = [rows[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
-    means = {
-        name: [float(f"{np.mean([values[name] for _, values in block]):.4g}") for block in blocks] for name in rows[0][1]
-    }
+    edges = np.arange(count + 1)
+    if count > MOST_POINTS:
+        edges = np.unique(np.rint(count * np.linspace(0, 1, MOST_POINTS + 1) ** 2).astype(int))
+    blocks = [rows[a:b] for a, b in itertools.pairwise(edges)]
+    means = {name: [_mean([values[name] for _, values in block]) for block in blocks] for name in rows[0][1]}
     rate = means.pop(RATE, None)
-    return [int(block[-1][0] + block[0][0]) // 2 for block in blocks], means, rate
+    return [(int(block[0][0]) + int(block[-1][0])) // 2 for block in blocks], means, rate
+
+
+def _mean(values: list[float]) -> float:
+    return float(f"{sum(map(float, values)) / len(values):.4g}")
 
 
 def _snapshots(snapshots: Any, count: int) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ def smooth_l1_loss(values: Tensor, targets: Tensor, beta: float = 1.0, reduction
         reduction: "none", "sum" or "mean".
 
     Returns:
-        0.5 d^2 / beta where the difference d is below beta, else d - beta / 2: of the same shape, or one number.
+        (...) float, 0.5 d^2 / beta where the difference d is below beta, else d - beta / 2; or one number.
 
     Raises:
         InputError: The shapes differ, beta is negative, or the reduction is unknown.

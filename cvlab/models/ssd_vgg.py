@@ -22,7 +22,10 @@ STD = (1 / 255, 1 / 255, 1 / 255)
 
 _SCALES = (0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05)
 _RATIOS = ((2,), (2, 3), (2, 3), (2, 3), (2,), (2,))
-_RENAMED = {"head.classification_head.module_list.": "head.classes.", "head.regression_head.module_list.": "head.offsets."}
+_RENAMED = {
+    "head.classification_head.module_list.": "head.classes.",
+    "head.regression_head.module_list.": "head.offsets.",
+}
 
 
 def _convs(*channels: int) -> list[nn.Module]:
@@ -105,7 +108,7 @@ class VGG16Features(nn.Module):
 
 
 class SSD300Anchors(AnchorGenerator):
-    """Makes the 8,732 anchors of SSD300: two squares in each cell, and boxes of ratio 2, or 2 and 3, and their inverses.
+    """Makes the 8,732 anchors of SSD300: in each cell two squares, and boxes of the ratios 2 and 1/2, or 3 and 1/3 too.
 
     The second square is the geometric mean of this map's scale and the next one's. No anchor has a side longer than the
     image's.
@@ -159,9 +162,9 @@ def ssd300_vgg16(num_classes: int = 91, *, state_dict: Mapping[str, Tensor] | No
 
     Notes:
         Detections are those of torchvision's, but for boxes that the image's edge cuts down to nothing, which are left
-        out. Losses are the same where no two objects of an image want the same anchor first, and every image has three
-        anchors with objects or more: torchvision's matching gives such an anchor to the later object and leaves the
-        other without, and its mining takes no negatives in an image without objects, where this takes eight.
+        out. Losses are the same where no two objects of an image overlap one anchor most, and each image has three
+        anchors with objects or more. Torchvision's matching gives such an anchor to one of the two and may leave the
+        other without; its mining takes three negatives for each positive, where this takes eight at least.
 
     References:
         Liu et al. (2016). SSD: single shot multibox detector. ECCV.

@@ -52,6 +52,12 @@ class DetectionRecipe:
     start: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The entries of the targets that the network learns."""
+        points = ("keypoints", "keypoints_visible") if "keypoints" in self.options else ()
+        return ("boxes", "labels", *points)
+
     def build(self, seed: int) -> nn.Module:
         """Make the untrained network; the same seed gives the same."""
         with torch.random.fork_rng(devices=[]):
@@ -67,13 +73,14 @@ class DetectionRecipe:
 DETECTORS = {
     "ssd_small": DetectionRecipe("ssd_small"),
     "ssd_256": DetectionRecipe("ssd_256", size=256, images=6000, steps=1800, batch_size=16),
+    "center_small": DetectionRecipe("center_small", options={"keypoints": ["stem", "tip", "centre"]}),
 }
 """The recipes of the detectors shipped, by the names of their weights."""
 
 
-def scenes(size: int, split: str, length: int) -> InMemory:
-    """Render the first still lifes of a split into memory."""
-    return InMemory(StillLife(size=size, split=split, length=length, dtype=torch.uint8))
+def scenes(size: int, split: str, length: int, keys: Sequence[str] = ("boxes", "labels")) -> InMemory:
+    """Render the first still lifes of a split into memory, with some entries of their targets."""
+    return InMemory(StillLife(size=size, split=split, length=length, dtype=torch.uint8), keys)
 
 
 def turned(data: Any, seed: int) -> Augmented:
@@ -119,7 +126,8 @@ def make(name: str, seeds: Sequence[int] = (0, 1, 2), progress: bool = True) -> 
         The card.
     """
     recipe = DETECTORS[name]
-    data, tests = scenes(recipe.size, "train", recipe.images), scenes(recipe.size, "test", TESTED)
+    data = scenes(recipe.size, "train", recipe.images, recipe.keys)
+    tests = scenes(recipe.size, "test", TESTED)
     found: list[dict[str, float]] = []
     seconds: list[int] = []
     kept: dict[str, torch.Tensor] = {}

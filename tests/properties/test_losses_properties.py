@@ -48,7 +48,9 @@ def test_symmetric_and_in_range(loss, pair):
 @iou_losses
 @given(pairs())
 def test_zero_for_the_same_box(loss, pair):
-    torch.testing.assert_close(loss(pair[0], pair[0]), torch.zeros(len(pair[0]), dtype=torch.float64), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        loss(pair[0], pair[0]), torch.zeros(len(pair[0]), dtype=torch.float64), atol=1e-6, rtol=0
+    )
 
 
 @iou_losses

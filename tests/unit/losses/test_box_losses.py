@@ -21,7 +21,10 @@ def test_smooth_l1_on_both_sides_of_the_bend():
 
 
 def test_smooth_l1_without_a_bend_is_the_absolute_value():
-    assert losses.smooth_l1_loss(torch.tensor([-3.0, 0.5]), torch.zeros(2), beta=0.0, reduction="none").tolist() == [3, 0.5]
+    assert losses.smooth_l1_loss(torch.tensor([-3.0, 0.5]), torch.zeros(2), beta=0.0, reduction="none").tolist() == [
+        3,
+        0.5,
+    ]
 
 
 def test_reductions():

@@ -9,6 +9,7 @@ from cvlab._check import InputError
 from cvlab.losses import hard_negative_cross_entropy, mine_hard_negatives, sigmoid_focal_loss
 
 LN2 = math.log(2)
+INTEGERS = "signed integers, such as torch.int64, got torch.float32"
 
 
 def mined(losses, positive, **options):
@@ -137,12 +138,17 @@ def test_mining_refuses(losses, positive, options, message):
     [
         (torch.zeros(4, 2), torch.zeros(4).long(), {}, "logits must have shape (B, A, K), got (4, 2)"),
         (torch.zeros(1, 4, 2), torch.zeros(1, 3).long(), {}, "labels must have shape (1, 4), got (1, 3)"),
-        (torch.zeros(1, 2, 2), torch.zeros(1, 2), {}, "labels must be signed integers, such as torch.int64, got torch.float32"),
+        (torch.zeros(1, 2, 2), torch.zeros(1, 2), {}, f"labels must be {INTEGERS}"),
         (torch.zeros(1, 2, 2), torch.tensor([[0, 2]]), {}, "labels[0, 1] must lie from 0 to 1, got 2"),
         (torch.zeros(1, 2, 2), torch.tensor([[-1, 0]]), {}, "labels[0, 0] must lie from 0 to 1, got -1"),
-        (torch.zeros(1, 2, 2), torch.zeros(1, 2).long(), {"reduction": "no"}, "reduction must be one of none, sum, mean, got 'no'"),
+        (
+            torch.zeros(1, 2, 2),
+            torch.zeros(1, 2).long(),
+            {"reduction": "no"},
+            "reduction must be one of none, sum, mean, got 'no'",
+        ),
     ],
-)  # fmt: skip
+)
 def test_cross_entropy_refuses(logits, labels, options, message):
     with pytest.raises(InputError) as caught:
         hard_negative_cross_entropy(logits, labels, **options)
