@@ -132,7 +132,7 @@ def finite(op: str, name: str, value: Tensor) -> None:
     if math.isfinite(float(low)) and math.isfinite(float(high)):
         return
     index = torch.nonzero(~value.detach().isfinite())[0].tolist()
-    raise InputError(f"{op}: {name}{index} is not finite: {float(value[tuple(index)])}")
+    raise InputError(f"{op}: {name}{index} is not finite: {value[tuple(index)].item()}")
 
 
 def fractions(op: str, name: str, value: Tensor) -> None:
@@ -144,7 +144,7 @@ def fractions(op: str, name: str, value: Tensor) -> None:
     if low.item() >= -1e-6 and high.item() <= 1 + 1e-6:
         return
     index = torch.nonzero((value < -1e-6) | (value > 1 + 1e-6))[0].tolist()
-    raise InputError(f"{op}: {name}{index} must lie in [0, 1], got {float(value[tuple(index)]):g}")
+    raise InputError(f"{op}: {name}{index} must lie in [0, 1], got {value[tuple(index)].item():g}")
 
 
 def fits(op: str, name: str, value: Tensor, dtype: torch.dtype) -> None:

@@ -332,7 +332,7 @@ export function drawJudged(view, { boxes, scores, labels }, found, truth, names)
 
 // --- curves ---------------------------------------------------------------------------------------------------------
 
-/** A view to plot curves in: `spot(u, v)` is where shares u and v of its axes are on the screen, `share` the reverse. */
+/** A view to plot curves in: `spot(u, v)` is the place on the screen of the shares u and v of its axes, `share` back. */
 export function chart(width, height, draw) {
   const view = picture({ width, height }, draw), [left, right, top, bottom] = [46, 14, 10, 40];
   const size = () => [view.width * view.scale - left - right, view.height * view.scale - top - bottom];

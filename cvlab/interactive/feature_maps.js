@@ -82,7 +82,8 @@ export function mount(root, state, publish) {
       group("An anchor is positive", unitSlider("from an IoU of", now.threshold,
         (value) => { now.threshold = value; draw(); })),
       here, status]));
-  root.lastChild.append(every);
+  const region = maps.length > 3 ? { tabindex: 0, role: "region", "aria-label": "Best IoU of each map" } : {};
+  root.lastChild.append(el("div", { class: "every", ...region }, every)); // many maps are wider than a narrow page
 
   function choose(x, y) {
     const { rows, columns } = maps[now.level];
@@ -161,7 +162,7 @@ export function mount(root, state, publish) {
     return [j * w, i * h, (j + 1) * w, (i + 1) * h];
   };
 
-  /** From below: the dark that is not seen, the mesh, the objects, the anchors, the cell, dots where some are positive. */
+  /** From below: what is not seen, dark; the mesh, objects, anchors, the cell, and dots where anchors are positive. */
   function paint() {
     const { gets, own } = present(), { level, cell: [i, j] } = now, map = maps[level], k = perCell[level];
     const positive = range(map.rows * map.columns)

@@ -74,6 +74,7 @@ def feature_maps(
     if field_start is not None:
         _check.number(op, "field_start", field_start)
     shapes = _positive("ratios", ratios, 10)
+    sides = [None] * len(sizes) if fields is None else _positive("fields", fields, 10_000)
     state = {
         "question": question,
         "picture": picture,
@@ -85,7 +86,7 @@ def feature_maps(
                 "columns": columns,
                 "scales": _positive(f"scales[{i}]", scales[i], 1),
                 "ratios": shapes,
-                "field": None if fields is None else _positive("fields", [fields[i]], 10_000)[0],
+                "field": sides[i],
             }
             for i, (rows, columns) in enumerate(sizes)
         ],

@@ -6,8 +6,6 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from cvlab import _check
 from cvlab._check import InputError
 from cvlab.interactive.detections import as_prediction, as_target, names_of, same_length
@@ -133,9 +131,9 @@ def _rising(name: str, steps: Sequence[Any]) -> None:
 def _thinned(rows: Steps) -> tuple[list[int], dict[str, list[float]], list[float] | None]:
     """Average over blocks of steps that grow with the step, so that the start stays sharp; to four digits."""
     count = len(rows)
-    edges = np.arange(count + 1)
+    edges = list(range(count + 1))
     if count > MOST_POINTS:
-        edges = np.unique(np.rint(count * np.linspace(0, 1, MOST_POINTS + 1) ** 2).astype(int))
+        edges = sorted({count * k**2 // MOST_POINTS**2 for k in range(MOST_POINTS + 1)})
     blocks = [rows[a:b] for a, b in itertools.pairwise(edges)]
     means = {name: [_mean([values[name] for _, values in block]) for block in blocks] for name in rows[0][1]}
     rate = means.pop(RATE, None)

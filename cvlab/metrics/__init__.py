@@ -8,6 +8,7 @@ from cvlab.metrics.confusion import confusion_matrix
 from cvlab.metrics.curves import PrecisionRecall, average_precision, precision_recall
 from cvlab.metrics.detection import DetectionMetrics
 from cvlab.metrics.errors import DetectionErrors, detection_errors
+from cvlab.metrics.keypoints import keypoint_distances
 from cvlab.metrics.matching import match_detections, match_detections_reference
 from cvlab.metrics.result import DetectionResult
 from cvlab.metrics.voc import VocResult, voc_ap
@@ -25,6 +26,7 @@ __all__ = [
     "best_anchor_iou",
     "confusion_matrix",
     "detection_errors",
+    "keypoint_distances",
     "match_detections",
     "match_detections_reference",
     "precision_recall",

@@ -206,8 +206,8 @@ class CenterNet(nn.Module):
             targets: As `center_targets` gives them.
 
         Returns:
-            The losses `heatmap`, `offset`, `size` and, where there are key points, `keypoints`, each one number. All are
-            divided by the number of objects, but `keypoints` by that of visible key points.
+            The losses `heatmap`, `offset`, `size` and, where there are key points, `keypoints`, each one number. They
+            are divided by the number of objects, the last by that of visible key points.
         """
         objects = max(len(targets.cells), 1)
         focal = penalty_reduced_focal_loss(maps["heatmap"].float(), targets.heatmap, reduction="sum")

@@ -245,7 +245,7 @@ def ssd_256(num_classes: int = 11, *, weights: str | None = None, **options: Any
         options: of `SSD`.
 
     Returns:
-        The detector; 1.2 million parameters.
+        The detector; 1.5 million parameters.
 
     Raises:
         InputError: if the weights are for another number of classes.

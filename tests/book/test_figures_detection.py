@@ -128,7 +128,7 @@ def check_feature_maps(figure) -> dict:
     positives = [int((map_gets >= 0).sum()) for map_gets in gets]
     assert (now["reached"], now["positives"]) == (reached, positives)
 
-    cells = shown(figure, "table:last-of-type tbody td")
+    cells = shown(figure, ".every tbody td")
     entries = reach.t().flatten().tolist()
     assert [float(text.strip("✓ ")) for text in cells[: len(entries)]] == pytest.approx(entries, abs=5.1e-3)
     assert ["✓" in text for text in cells[: len(entries)]] == [value >= now["threshold"] for value in entries]
@@ -137,7 +137,7 @@ def check_feature_maps(figure) -> dict:
     assert numbers == [positives[level], len(anchors[level]), sum(positives)]
     learned = ["background", *(NAMES[label] for label in TARGETS[0]["labels"])]
     beginnings = [learned[one["truth"] + 1] for one in now["anchors"]]
-    texts = shown(figure, "table:first-of-type tbody td:last-child")
+    texts = shown(figure, ".side tbody td:last-child")
     assert all(text.startswith(word) for text, word in zip(texts, beginnings, strict=True))
     dots = {n // k for n in range(len(anchors[level])) if gets[level][n] >= 0}
     assert figure.locator(".dot").count() == len(dots)
@@ -210,7 +210,19 @@ def test_a_map_alone_and_no_objects(watched):
     now = values(figure)
     assert now["positives"] == [0]
     assert [one["truth"] for one in now["anchors"]] == [-1] * 4
-    assert shown(figure, "table:last-of-type tbody td") == ["0 of 0", "0"]
+    assert shown(figure, ".every tbody td") == ["0 of 0", "0"]
+
+
+@pytest.mark.parametrize("width", [320, 700])
+def test_six_maps_fit_the_page(watched, axe_script, width):
+    maps = [(n, n) for n in (38, 19, 10, 5, 3, 1)]  # those of SSD300
+    made = interactive.feature_maps(IMAGES[0], TARGETS[0], maps, [(0.5,)] * 6, names=["-", "strawberry", "watermelon"])
+    one = watched(viewport={"width": width, "height": 800})
+    figure = one.show(made)
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert len(shown(figure, ".every thead th")) == 8
+    one.page.evaluate(axe_script)
+    assert one.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"] == []
 
 
 # --- detections: the functions of the scripts ---
@@ -250,7 +262,7 @@ def test_right_and_false_are_those_of_python(call):
     ]
     found = call("thresholds", "judge", cases)
     assert found == [python_judge(*case) for case in cases]
-    assert sum(truth >= 0 for one in found for truth in one) > 100
+    assert sum(truth >= 0 for one in found for truth in one) > 50
 
 
 def test_judging_worked_by_hand(call):
@@ -426,7 +438,8 @@ def test_names_do_not_cover_each_other(watched):
     figure = watched().show(FIGURES["thresholds"]())
     slide(figure, "score at least", 0)
     rects = figure.locator("svg.picture:not(.chart) g[pointer-events=none] rect").evaluate_all(
-        "all => all.filter(n => n.getClientRects().length).map(n => n.getBBox()).map(b => [b.x, b.y, b.x + b.width, b.y + b.height])"
+        """all => all.filter(node => node.getClientRects().length).map(node => node.getBBox())
+        .map(box => [box.x, box.y, box.x + box.width, box.y + box.height])"""
     )
     overlaps = ops.box_iou(tensor(rects), tensor(rects))
     assert 3 <= len(rects) <= 15  # no more than 12, and the missed ones
@@ -527,7 +540,7 @@ def test_the_curves_are_where_their_numbers_are(watched):
     assert len(points) == 100
     low, high = 0.08 / 1.15, 8 * 1.15  # a margin above and below
     np.testing.assert_allclose((points[:, 0] - x0) / (x1 - x0), np.log1p(steps) / np.log1p(100), atol=1e-9)
-    want = np.log(8 / steps / low) / np.log(high / low)
+    want = np.log(np.array(made.state["terms"]["loss"]) / low) / np.log(high / low)
     np.testing.assert_allclose((bottom - points[:, 1]) / (bottom - top), want, atol=1e-9)
 
 

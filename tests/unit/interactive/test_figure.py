@@ -21,6 +21,8 @@ from cvlab.interactive.state import LIMIT, as_picture
 FOLDER = Path(module.__file__).parent
 BOXES = [[10.0, 20.0, 60.0, 80.0], [15.0, 25.0, 65.0, 85.0]]
 IMAGE = np.full((60, 90, 3), 128, dtype=np.uint8)
+TARGET = {"boxes": BOXES, "labels": [1, 2]}
+FOUND = {**TARGET, "scores": [0.9, 0.8]}
 OPTIONS = [{"text": "Yes", "correct": True, "why": "So it is."}, {"text": "No", "correct": False, "why": "Look again."}]
 FIGURES = {
     "iou": lambda: interactive.iou(a=BOXES[0], b=BOXES[1]),
@@ -32,6 +34,9 @@ FIGURES = {
     "letterbox": lambda: interactive.letterbox(IMAGE, BOXES),
     "mask_jpeg": lambda: interactive.mask_jpeg([[0, 1], [2, 0]]),
     "mixing": lambda: interactive.mixing(IMAGE, IMAGE),
+    "feature_maps": lambda: interactive.feature_maps(IMAGE, TARGET, [(6, 9)], [(0.2, 0.3)]),
+    "thresholds": lambda: interactive.thresholds([IMAGE], [FOUND], [TARGET]),
+    "training": lambda: interactive.training([(1, {"loss": 2.0})], [{"step": 1, "predictions": FOUND}], IMAGE, TARGET),
 }
 
 

@@ -80,12 +80,18 @@ def test_two_errors_at_one_object():
 
 
 def test_a_mended_class_moves():
-    # Class 1: F, then its object is missed. Class 2: found. The F is a 2 taken for a 1... and its own object is found.
     result = errors([((0, 10), 2, 0.9), ((20, 30), 2, 0.8)], [((0, 10), 1), ((20, 30), 2)])
     assert only(result) == "class"
     # Class 1 has AP 0, class 2 has F T: 1/2. Mended, both are 1.
     assert result.ap == pytest.approx((0 + 1 / 2) / 2)
     assert result.gains["class"] == pytest.approx(1 - result.ap)
+
+
+def test_the_surest_of_several_classes_is_mended():
+    # A 2 and a 3 lie on the 1. The surer one, the 3, becomes the hit, before the false alarm.
+    result = errors([((0, 10), 2, 0.5), ((0, 10), 3, 0.9), ((50, 60), 1, 0.7)], [OBJECT])
+    assert result.counts["class"] == 2
+    assert result.gains["class"] == 1
 
 
 def test_missed():

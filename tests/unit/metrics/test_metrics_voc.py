@@ -50,10 +50,9 @@ def test_difficult_objects_do_not_count():
 
 
 def test_equal_overlap_takes_the_first_and_the_threshold_counts():
-    # IoU of (5, 15) with both is 1/3. The one it takes is the first, which is difficult: it does not count.
-    objects = target([(0, 10), (10, 20)], difficult=torch.tensor([True, False]))
-    found = [prediction([(5, 15), (10, 20)], [0.9, 0.8])]
-    assert voc_ap(found, [objects], iou_threshold=1 / 3).mean == pytest.approx(1)
+    # IoU of (5, 15) with both is 1/3. It takes the first; the second is difficult, and would find nothing.
+    objects = target([(0, 10), (10, 20)], difficult=torch.tensor([False, True]))
+    assert voc_ap([prediction([(5, 15)], [0.9])], [objects], iou_threshold=1 / 3).mean == pytest.approx(1)
     assert voc_ap([prediction([(0, 5)], [0.9])], [target([(0, 10)])]).mean == pytest.approx(1)  # IoU 1/2
     assert voc_ap([prediction([(0, 5)], [0.9])], [target([(0, 10)])], iou_threshold=0.51).mean == 0
 

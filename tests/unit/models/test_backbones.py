@@ -93,7 +93,7 @@ def test_numbers_that_do_not_fit(options, message):
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize(("make", "millions", "anchors"), [(ssd_small, 1.4, 1344), (ssd_256, 1.2, 5440)])
+@pytest.mark.parametrize(("make", "millions", "anchors"), [(ssd_small, 1.4, 1344), (ssd_256, 1.5, 5440)])
 def test_the_sizes_that_are_told(make, millions, anchors):
     # 4 (16^2 + 8^2 + 4^2) = 1,344; 4 (32^2 + 16^2 + 8^2 + 4^2) = 5,440
     model = make()

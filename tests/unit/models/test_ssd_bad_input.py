@@ -132,6 +132,6 @@ def test_weights_are_loaded_and_must_fit(tmp_path, monkeypatch):
         torch.testing.assert_close(value, made.state_dict()[key], rtol=1e-3, atol=1e-5)
     with pytest.raises(InputError) as caught:
         load_weights(ssd_small(11), "fruit")
-    assert str(caught.value) == "fruit: the weights are for 4 classes with the background, got num_classes=11"
+    assert str(caught.value) == "SSD: the weights 'fruit' are for 4 classes with the background, got num_classes=11"
     with pytest.raises(ValueError, match="weights: there are fruit, got 'vegetables'"):
         ssd_small(4, weights="vegetables")
