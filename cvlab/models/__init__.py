@@ -1,6 +1,8 @@
 """Networks of the book, written from scratch."""
 
 from cvlab.models.backbones import ConvNormAct, ResidualBlock, SmallBackbone
+from cvlab.models.center import CenterNet, center_small
+from cvlab.models.center_targets import CenterTargets, center_targets, decode_centers, gaussian_radius
 from cvlab.models.export import AllAnchors, BestDetections, export_onnx, export_program
 from cvlab.models.receptive_field import layers_of, receptive_field, seen_pixels
 from cvlab.models.small import SmallClassifier, accuracy, fit, predict
@@ -11,6 +13,8 @@ __all__ = [
     "SSD",
     "AllAnchors",
     "BestDetections",
+    "CenterNet",
+    "CenterTargets",
     "ConvNormAct",
     "ResidualBlock",
     "SSD300Anchors",
@@ -19,10 +23,14 @@ __all__ = [
     "SmallClassifier",
     "VGG16Features",
     "accuracy",
+    "center_small",
+    "center_targets",
+    "decode_centers",
     "export_onnx",
     "export_program",
     "fit",
     "from_torchvision",
+    "gaussian_radius",
     "layers_of",
     "predict",
     "receptive_field",

@@ -73,7 +73,7 @@ class DetectionRecipe:
 DETECTORS = {
     "ssd_small": DetectionRecipe("ssd_small"),
     "ssd_256": DetectionRecipe("ssd_256", size=256, images=6000, steps=1800, batch_size=16),
-    "center_small": DetectionRecipe("center_small", options={"keypoints": ["stem", "tip", "centre"]}),
+    "center_small": DetectionRecipe("center_small", steps=1200, options={"keypoints": ["stem", "tip", "centre"]}),
 }
 """The recipes of the detectors shipped, by the names of their weights."""
 

@@ -47,13 +47,13 @@ def test_anchors(theirs):
 def test_detections(theirs, ours, images):
     with torch.no_grad():
         expected, found = theirs(images), ours(images)
-    for one, other, image in zip(found, expected, images, strict=True):
+    for one, other in zip(found, expected, strict=True):
         assert len(one["boxes"]) == 200
         assert len(one["labels"].unique()) > 5
-        assert one["scores"].max() - one["scores"].min() > 0.1
+        assert one["scores"].max() - one["scores"].min() > 0.05
         assert torch.equal(one["labels"], other["labels"])
         torch.testing.assert_close(one["scores"], other["scores"], atol=1e-4, rtol=0)
-        torch.testing.assert_close(one["boxes"], other["boxes"], atol=1e-4 * max(image.shape), rtol=0)
+        torch.testing.assert_close(one["boxes"], other["boxes"], atol=1e-4, rtol=1e-6)
 
 
 def test_losses(theirs, ours, images):
@@ -95,5 +95,5 @@ def test_weights_that_do_not_fit(theirs):
         "from_torchvision: these are not the weights of an ssd300_vgg16: 1 key missing (head.classes.3.bias) and 1 key "
         "too many (extra)"
     )
-    with pytest.raises(InputError, match=r"59 keys missing \(backbone.scale_weight, .*, \.\.\.\)$"):
+    with pytest.raises(InputError, match=r"71 keys missing \(backbone.scale_weight, .*, \.\.\.\)$"):
         from_torchvision({})

@@ -41,6 +41,7 @@ def test_crowds_are_left_out():
     targets = [entry([(0, 100), (0, 10)], [1, 2], iscrowd=torch.tensor([True, False]))]
     found = [entry([(0, 10), (30, 40)], [2, 2], [0.9, 0.8])]
     assert confusion_matrix(found, targets, 3).tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 1]]
+    assert confusion_matrix([entry([], [], [])], targets, 3).tolist() == [[0, 0, 0], [0, 0, 0], [1, 0, 0]]
 
 
 def test_against_scikit_learn():

@@ -20,7 +20,7 @@ pytest.importorskip("onnxscript", reason="onnxscript is not installed")
 def model():
     torch.manual_seed(0)
     anchors = AnchorGenerator([(0.2, 0.3), (0.5,)], [1.0, 2.0])
-    made = SSD(SmallBackbone((8, 8, 16, 16), (1, 1, 1), maps=2), 5, anchors, size=(32, 48), score_thresh=0.1)
+    made = SSD(SmallBackbone((4, 8, 8), (1, 1), maps=2), 5, anchors, size=(32, 48), score_thresh=0.1)
     return spread(made).eval()
 
 
@@ -50,7 +50,7 @@ def test_best_detections_are_those_of_the_model(model, images):
             (expected,) = model([image])
             assert len(expected["boxes"]) > 10
             boxes, scores, labels = BestDetections(model)(image[None])
-            assert torch.equal(boxes, expected["boxes"])
+            torch.testing.assert_close(boxes, expected["boxes"])
             assert torch.equal(scores, expected["scores"])
             assert torch.equal(labels, expected["labels"])
 
