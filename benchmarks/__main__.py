@@ -17,7 +17,7 @@ import torch
 from benchmarks.timing import compare, processor
 
 FOLDER = Path(__file__).parent
-PEERS = ["torchvision", "d2l", "torch", "PIL", "albumentations"]
+PEERS = ["torchvision", "d2l", "torch", "PIL", "albumentations", "pycocotools"]
 HEAD = f"| | cvlab | {' | '.join(PEERS)} |\n|---|---:|{'---:|' * len(PEERS)}"
 
 
@@ -35,7 +35,7 @@ def _line(name: str, seconds: float, ratios: dict[str, float]) -> str:
 
 def _preface() -> str:
     versions = []
-    for name in ("torch", "torchvision", "d2l", "numpy", "pillow", "albumentations"):
+    for name in ("torch", "torchvision", "d2l", "numpy", "pillow", "albumentations", "pycocotools"):
         versions.append(f"{name} {importlib.metadata.version(name)}")
     today = datetime.datetime.now(datetime.UTC).date()
     python = ".".join(map(str, sys.version_info[:3]))
