@@ -70,7 +70,7 @@ export function mount(root, state, publish) {
   }, "map"));
   const seeing = check("darken what the cell does not see", now.field, (on) => { now.field = on; draw(); });
   const count = el("p", { class: "count" }), status = announcer(true);
-  const here = table("Anchors of this cell", ["w × h, px", "best IoU", "learns"]);
+  const here = table("Anchors of this cell", ["w × h, px", "IoU", "learns"]);
   const every = table("Best IoU that each map’s anchors reach",
     ["object", ...maps.map(size), ...(maps.length > 1 ? ["all"] : [])]);
 
@@ -112,8 +112,10 @@ export function mount(root, state, publish) {
     const positives = gets.map((map) => map.filter(({ truth }) => truth >= 0).length);
     const reached = [...reach, truths.map((_, t) => Math.max(...reach.map((map) => map[t])))]
       .map((map) => map.filter((value) => value >= now.threshold).length);
-    const mine = own.map((a) => ({ box: anchors[level][a], ...gets[level][a], iou: Math.max(0, ...fits[level][a]),
-      nearest: fits[level][a].indexOf(Math.max(...fits[level][a])) }));
+    const mine = own.map((a) => { // with its IoU with what it learns, or else with what it is nearest to
+      const fit = fits[level][a], best = Math.max(0, ...fit), nearest = fit.indexOf(best), { truth } = gets[level][a];
+      return { box: anchors[level][a], ...gets[level][a], nearest, iou: truth < 0 ? best : fit[truth] };
+    });
     tell(positives, reached, mine);
     paint();
     publish({ ...now, anchors: mine, positives, reached, reach,

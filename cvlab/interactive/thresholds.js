@@ -163,18 +163,18 @@ export function mount(root, state, publish) {
   /** A picture in small, a button that shows it in large, with its boxes and its tally. */
   function thumbnail({ picture: { width, height, src }, truth }, i) {
     const marks = el("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
-    const signs = el("span", { class: "tally", "aria-hidden": "true" });
+    const signs = el("span", { class: "tally" });
     const node = button("", () => { now.chosen = i; draw(); }, { class: "thumb" });
-    node.append(el("span", { class: "mini" }, el("img", { src, alt: "", width, height }), marks), signs);
+    node.append(el("span", { class: "mini" }, el("img", { src, alt: `Picture ${i + 1}:`, width, height }), marks), signs);
     const mark = (kind) => ([x, y, x2, y2]) => el("rect", { class: kind, x, y, width: x2 - x, height: y2 - y });
     const refresh = () => {
       const { kept, found, counts } = shownOf(i), hit = new Set(found);
       marks.replaceChildren(...truth.boxes.filter((_, t) => !hit.has(t)).map(mark("missed")),
         ...kept.boxes.map((box, k) => mark(found[k] >= 0 ? "right" : "false")(box)));
       signs.replaceChildren(...Object.entries({ right: "✓", false: "✗", missed: "○" }).map(([kind, sign]) =>
-        el("span", { class: counts[kind] ? null : "none" }, `${sign}${counts[kind]}`)));
-      set(node, { "aria-pressed": String(i === now.chosen), "aria-label":
-        `Picture ${i + 1}: ${Object.entries(counts).map(([kind, count]) => `${count} ${kind}`).join(", ")}` });
+        el("span", { class: counts[kind] ? null : "none" }, `${sign}${counts[kind]}`,
+          el("span", { class: "hidden" }, ` ${kind}`))));
+      set(node, { "aria-pressed": String(i === now.chosen) });
     };
     return { node, refresh };
   }

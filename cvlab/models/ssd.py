@@ -211,8 +211,9 @@ class SSD(nn.Module):
 
 def _map_sizes(backbone: nn.Module, size: Size) -> list[Size]:
     training = backbone.training
+    device = next((p.device for p in backbone.parameters()), None)
     with torch.no_grad():
-        maps = backbone.eval()(torch.zeros(1, 3, *size))
+        maps = backbone.eval()(torch.zeros(1, 3, *size, device=device))
     backbone.train(training)
     return [(m.shape[-2], m.shape[-1]) for m in maps]
 

@@ -373,6 +373,11 @@ def test_the_backbone_stays_in_the_mode_it_was_in():
     assert isinstance(backbone.stem[1], nn.BatchNorm2d)
 
 
+def test_a_backbone_may_be_elsewhere_already():
+    model = SSD(SmallBackbone((4, 4, 4), (1, 1), maps=1).to("meta"), 2, AnchorGenerator([(0.5,)]), size=16)
+    assert model.anchors.tolist() == AnchorGenerator([(0.5,)])([(2, 2)], (16, 16))[0].tolist()
+
+
 def test_sizes_need_not_be_square():
     model = silenced(SSD(SmallBackbone((4, 4, 4), (1, 1), maps=1), 2, AnchorGenerator([(0.5,)]), size=(16, 32)))
     assert model.anchors.shape == (2 * 4, 4)  # stride 8
