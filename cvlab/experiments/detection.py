@@ -22,7 +22,7 @@ from cvlab.recipes import DETECTORS, DetectionRecipe, held_out, scenes, train
 
 SEEDS = (0, 1, 2)
 BASE = replace(DETECTORS["ssd_small"], images=2000, steps=120, ema=None)
-"""What all variants have in common: far fewer steps and images than the shipped detector has."""
+"""The recipe that the variants change, with far fewer steps and images than the shipped detector has."""
 
 SHOWN = (0, 6)
 """Items of the validation split whose predictions are kept while a detector learns."""

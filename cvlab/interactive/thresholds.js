@@ -82,7 +82,9 @@ export function mount(root, state, publish) {
     layout([...views.map(({ frame }) => frame), legend,
       pictures.length > 1 ? el("div", { class: "thumbs", role: "group", "aria-label": "Pictures" },
         ...thumbs.map(({ node }) => node)) : null],
-    [group("Thresholds", score, overlap, row(best)), plot.frame, numbers, status]));
+    [group("Thresholds", score, overlap, row(best)),
+      el("div", {}, plot.frame, el("p", { class: "note" }, "Grey, dashed: the curve at the NMS threshold of the start.")),
+      numbers, status]));
 
   /** The score threshold of the largest F1, of equal ones the highest. */
   function bestScore() {
