@@ -1,6 +1,7 @@
 """cvlab.models.ssd against torchvision's SSD with the same backbone, anchors and weights."""
 
 import math
+import textwrap
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -187,7 +188,7 @@ def NOTES() -> str:  # noqa: N802
     images, targets = items()
     detection = inference_parts(images)
     total = sum(detection.seconds.values())
-    return TEXT.format(
+    text = TEXT.format(
         training=training_parts(images, targets).text(),
         weights="the shipped weights" if "ssd_small" in weights.names() else "random weights",
         batch=BATCH,
@@ -195,3 +196,4 @@ def NOTES() -> str:  # noqa: N802
         rate=BATCH / total,
         share=detection.seconds["post-processing"] / total,
     )
+    return "\n\n".join(textwrap.fill(paragraph, 120) for paragraph in text.strip().split("\n\n"))

@@ -40,3 +40,15 @@ def spread(model, seed=0):
     for conv in model.head.offsets:
         nn.init.normal_(conv.weight, std=0.05, generator=generator)
     return model
+
+
+def target(boxes, labels):
+    return {"boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), "labels": torch.tensor(labels).long()}
+
+
+def same(a, b, atol=1e-5):
+    for one, other in zip(a, b, strict=True):
+        assert sorted(one) == sorted(other) == ["boxes", "labels", "scores"]
+        assert torch.equal(one["labels"], other["labels"])
+        torch.testing.assert_close(one["scores"], other["scores"], atol=atol, rtol=0)
+        torch.testing.assert_close(one["boxes"], other["boxes"], atol=100 * atol, rtol=0)
