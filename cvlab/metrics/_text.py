@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+_STYLE = "padding: 0.2em 0.8em; text-align: right"
+
 
 def number(value: float) -> str:
     """Write a share with three digits, and a dash for one that is not defined."""
@@ -23,7 +25,7 @@ def as_text(rows: Sequence[Sequence[str]]) -> str:
 def as_html(rows: Sequence[Sequence[str]]) -> str:
     """Make a table whose first row holds the heads."""
     lines = [
-        "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row) + "</tr>"
+        "<tr>" + "".join(f'<{tag} style="{_STYLE}">{html.escape(cell)}</{tag}>' for cell in row) + "</tr>"
         for row, tag in zip(rows, ["th", *["td"] * (len(rows) - 1)], strict=True)
     ]
     return f"<table>{''.join(lines)}</table>"

@@ -343,7 +343,7 @@ def test_figures_of_the_chapter_on_images(visit, served, name, slider):
 
 
 @pytest.mark.parametrize(
-    ("name", "slider"), [("feature_maps", "threshold"), ("thresholds", "score"), ("training", ""), ("quiz", "")]
+    ("name", "slider"), [("feature_maps", "IoU"), ("thresholds", "score"), ("training", "step"), ("quiz", "")]
 )
 def test_figures_of_the_chapter_on_ssd(visit, served, name, slider):
     opened = visit(served, "book/ssd.html")
@@ -353,7 +353,7 @@ def test_figures_of_the_chapter_on_ssd(visit, served, name, slider):
     if name == "quiz":
         figure.locator(".options button").first.click()
     else:
-        press(figure.get_by_role("slider", name=slider or None).first, "ArrowLeft", "ArrowLeft")
+        press(figure.get_by_role("slider", name=slider).first, "ArrowRight", "ArrowRight")
     figure.page.wait_for_timeout(300)
     assert values(figure) != before
     assert not opened.problems
