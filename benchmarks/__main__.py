@@ -56,15 +56,18 @@ def main(chosen: list[str]) -> None:
     print(text[0])
     for area in chosen or _areas():
         module = importlib.import_module(f"benchmarks.{area}")
-        text.append(f"\n## {area}\n\n{HEAD}")
+        text.append(f"\n## {area}\n")
         print(text[-1])
-        for row in module.rows():
+        for i, row in enumerate(module.rows()):
+            if i == 0:
+                text.append(HEAD)
+                print(HEAD)
             text.append(_line(row.name, *compare(row)))
             print(text[-1], flush=True)
         notes = getattr(module, "NOTES", "")
         notes = notes() if callable(notes) else notes
         if notes:
-            text.append(f"\n{notes.strip()}")
+            text.append(f"\n{notes.strip()}" if text[-1][:1] == "|" else notes.strip())
             print(text[-1])
     if not chosen:
         (FOLDER / "RESULTS.md").write_text("\n".join(text) + "\n")
