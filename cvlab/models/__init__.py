@@ -1,15 +1,40 @@
 """Networks of the book, written from scratch."""
 
+from cvlab.models._weights import load_backbone
 from cvlab.models.backbones import ConvNormAct, ResidualBlock, SmallBackbone
 from cvlab.models.center import CenterNet, center_small
 from cvlab.models.center_targets import CenterTargets, center_targets, decode_centers, gaussian_radius
 from cvlab.models.export import AllAnchors, BestDetections, export_onnx, export_program
+from cvlab.models.fast_rcnn import FastRCNN
+from cvlab.models.faster_rcnn import FasterRCNN, faster_small, small_parts
+from cvlab.models.fpn import FPN, MergeMaps, Necked
+from cvlab.models.mask_rcnn import MaskRCNN, mask_small
 from cvlab.models.receptive_field import layers_of, receptive_field, seen_pixels
+from cvlab.models.regions import Samples, region_losses, sample_regions
+from cvlab.models.roi_heads import BoxHead, KeypointHead, MaskHead
+from cvlab.models.rpn import RegionProposals, RPNHead
 from cvlab.models.small import SmallClassifier, accuracy, fit, predict
 from cvlab.models.ssd import SSD, SSDHead, ssd_256, ssd_small
 from cvlab.models.ssd_vgg import SSD300Anchors, VGG16Features, from_torchvision, ssd300_vgg16
 
 __all__ = [
+    "FPN",
+    "MergeMaps",
+    "Necked",
+    "FastRCNN",
+    "FasterRCNN",
+    "faster_small",
+    "small_parts",
+    "MaskRCNN",
+    "mask_small",
+    "Samples",
+    "region_losses",
+    "sample_regions",
+    "BoxHead",
+    "KeypointHead",
+    "MaskHead",
+    "RegionProposals",
+    "RPNHead",
     "SSD",
     "AllAnchors",
     "BestDetections",
@@ -32,6 +57,7 @@ __all__ = [
     "from_torchvision",
     "gaussian_radius",
     "layers_of",
+    "load_backbone",
     "predict",
     "receptive_field",
     "seen_pixels",

@@ -80,3 +80,23 @@ def batch_images(images: Sequence[Tensor], maps: Sequence[ResizeMap], antialias:
         resized = [image.float() / 255 if image.dtype == torch.uint8 else image.float() for image in resized]
     batch = torch.stack(resized)
     return batch.float().div_(255) if batch.dtype == torch.uint8 else batch
+
+
+def plain_masks(
+    op: str, plain: list[dict[str, Tensor]], targets: Sequence[dict[str, Any]] | None, images: Sequence[Tensor]
+) -> list[dict[str, Tensor]]:
+    """Add to checked targets their masks (G, H, W) bool, or say what is wrong with which of them."""
+    for i, (own, target, image) in enumerate(zip(plain, targets or [], images, strict=True)):
+        where = f"{op}: target {i}"
+        if "masks" not in target:
+            raise _check.InputError(f"{where} must have 'masks', got {sorted(target)}")
+        _check.tensor(where, "masks", target["masks"])
+        masks = target["masks"].as_subclass(Tensor)
+        height, width = image.shape[1:]
+        if len(own["boxes"]) == 0 and masks.numel() == 0:
+            masks = masks.new_zeros(0, height, width)
+        _check.shape(where, "masks", masks, (len(own["boxes"]), height, width))
+        if masks.is_floating_point() or (masks.dtype != torch.bool and masks.numel() and int(masks.max()) > 1):
+            raise _check.InputError(f"{where}: masks must be bool, or integers 0 and 1, got {masks.dtype}")
+        own["masks"] = masks.bool()
+    return plain

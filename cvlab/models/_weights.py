@@ -31,3 +31,20 @@ def load_weights(model: Model, name: str) -> Model:
         )
     model.load_state_dict(shipped.load(name))
     return model.eval()
+
+
+def load_backbone(model: nn.Module, name: str) -> None:
+    """Put what fits of shipped weights into a network that shares layers with theirs, its backbone for instance.
+
+    Args:
+        model: The network; where its backbone has a neck, the layers are those of the backbone's `body`.
+        name: One of `cvlab.weights.names()`.
+
+    Raises:
+        ValueError: if there are no weights of this name.
+    """
+    own = model.state_dict()
+    body = any(key.startswith("backbone.body.") for key in own)
+    known = {key.replace("backbone.", "backbone.body.", 1) if body else key: t for key, t in shipped.load(name).items()}
+    fitting = {key: t for key, t in known.items() if key in own and own[key].shape == t.shape}
+    model.load_state_dict(fitting, strict=False)

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from cvlab import _check
 from cvlab import weights as shipped
@@ -22,43 +21,10 @@ from cvlab.models._inputs import batch_images, check_images, plain_targets
 from cvlab.models._weights import load_weights
 from cvlab.models.backbones import ConvNormAct, SmallBackbone
 from cvlab.models.center_targets import CenterTargets, center_targets, decode_centers
+from cvlab.models.fpn import MergeMaps
 from cvlab.preprocess import IMAGENET_MEAN, IMAGENET_STD, ResizeMap, letterbox
 
 Size = tuple[int, int]
-
-
-class MergeMaps(nn.Module):
-    """Adds coarse maps to fine ones, from the coarsest on, so that the finest knows what all of them saw.
-
-    Each map is brought to `width` channels by a 1 x 1 convolution; the sum so far is doubled in height and width by
-    repeating each cell, added to the next finer map, and smoothed by a 3 x 3 convolution.
-
-    Args:
-        channels: of each map, the finest first.
-        width: channels of the result.
-
-    Returns:
-        Called with a list of maps, each half as high and wide as the one before (rounded up), a map (B, width, h, w) of
-        the first one's size.
-
-    References:
-        Lin et al. (2017). Feature pyramid networks for object detection. Section 3.
-    """
-
-    def __init__(self, channels: Sequence[int], width: int) -> None:
-        super().__init__()
-        self.lateral = nn.ModuleList(ConvNormAct(c, width, 1, act=False) for c in channels)
-        self.smooth = nn.ModuleList(ConvNormAct(width, width) for _ in channels[1:])
-
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Merge the maps."""
-        lateral = [conv(m) for conv, m in zip(self.lateral, maps, strict=True)]
-        x = lateral.pop()
-        for smooth in self.smooth:
-            finer = lateral.pop()
-            h, w = finer.shape[-2:]
-            x = smooth(finer + functional.interpolate(x, scale_factor=2.0)[..., :h, :w])
-        return x
 
 
 class CenterHead(nn.Module):

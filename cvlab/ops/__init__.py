@@ -19,6 +19,7 @@ from cvlab.ops.matching import (
 from cvlab.ops.nms import batched_nms, nms, nms_reference
 from cvlab.ops.offsets import decode_boxes, encode_boxes
 from cvlab.ops.onnx import onnx_translations
+from cvlab.ops.sampling import sample_balanced
 from cvlab.ops.soft_nms import soft_nms
 
 __all__ = [
@@ -47,5 +48,6 @@ __all__ = [
     "onnx_translations",
     "pad_targets",
     "remove_small_boxes",
+    "sample_balanced",
     "soft_nms",
 ]

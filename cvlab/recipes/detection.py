@@ -14,7 +14,7 @@ from cvlab import engine, models, weights
 from cvlab._card import card
 from cvlab.augment import Augmented, Flip, Geometric, Transpose
 from cvlab.data import InMemory, StillLife
-from cvlab.metrics import DetectionMetrics
+from cvlab.metrics import DetectionMetrics, proposal_recall
 
 TESTED = 1000
 """Number of test images behind every figure on a card."""
@@ -35,7 +35,7 @@ class DetectionRecipe:
         ema: decay of the moving average of the weights, which is what is kept; None for none.
         mixed_precision: "bf16" or None.
         augment: whether images are flipped and transposed at random.
-        start: name of weights that training starts from; None for random ones.
+        start: name of weights whose backbone training starts from; None for random ones.
         options: of the model.
     """
 
@@ -56,7 +56,8 @@ class DetectionRecipe:
     def keys(self) -> tuple[str, ...]:
         """The entries of the targets that the network learns."""
         points = ("keypoints", "keypoints_visible") if "keypoints" in self.options else ()
-        return ("boxes", "labels", *points)
+        masks = ("masks",) if self.model.startswith("mask") else ()
+        return ("boxes", "labels", *points, *masks)
 
     def build(self, seed: int) -> nn.Module:
         """Make the untrained network; the same seed gives the same."""
@@ -64,9 +65,7 @@ class DetectionRecipe:
             torch.manual_seed(seed)
             model = getattr(models, self.model)(**self.options)
         if self.start is not None:
-            known, own = weights.load(self.start), model.state_dict()
-            fitting = {key: t for key, t in known.items() if key in own and own[key].shape == t.shape}
-            model.load_state_dict(fitting, strict=False)
+            models.load_backbone(model, self.start)
         return model.to(memory_format=torch.channels_last)
 
 
@@ -74,6 +73,8 @@ DETECTORS = {
     "ssd_small": DetectionRecipe("ssd_small"),
     "ssd_256": DetectionRecipe("ssd_256", size=256, images=6000, steps=1800, batch_size=16),
     "center_small": DetectionRecipe("center_small", steps=1200, options={"keypoints": ["stem", "tip", "centre"]}),
+    "faster_small": DetectionRecipe("faster_small", steps=1500, batch_size=16, start="ssd_small"),
+    "mask_small": DetectionRecipe("mask_small", steps=1500, batch_size=16, start="ssd_small"),
 }
 """The recipes of the detectors shipped, by the names of their weights."""
 
@@ -109,9 +110,48 @@ def train(recipe: DetectionRecipe, data: Any, seed: int, **options: Any) -> tupl
     return model, engine.fit(model, shown, **{**settings, "seed": seed, **options})
 
 
+class BoxesAndMasks:
+    """COCO's twelve numbers of boxes, and the same of masks under names that begin with "mask_"."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.parts = {"": DetectionMetrics(names), "mask_": DetectionMetrics(names, iou_type="masks")}
+
+    def reset(self) -> None:
+        """Forget all images."""
+        for part in self.parts.values():
+            part.reset()
+
+    def update(
+        self, predictions: Sequence[dict[str, torch.Tensor]], targets: Sequence[dict[str, torch.Tensor]]
+    ) -> None:
+        """Add the predictions and targets of some images."""
+        for part in self.parts.values():
+            part.update(predictions, targets)
+
+    def compute(self) -> dict[str, float]:
+        """Give all numbers."""
+        return {prefix + key: value for prefix, part in self.parts.items() for key, value in part.compute().items()}
+
+
 def held_out(model: nn.Module, data: Any, batch_size: int = 50) -> dict[str, float]:
-    """Measure a detector with COCO's twelve numbers."""
-    return engine.evaluate(model, data, DetectionMetrics(StillLife.KINDS), batch_size=batch_size)
+    """Measure a detector with COCO's twelve numbers, and its masks too where it and the data have them."""
+    masks = isinstance(model, models.MaskRCNN) and "masks" in data[0][1]
+    metric = BoxesAndMasks(StillLife.KINDS) if masks else DetectionMetrics(StillLife.KINDS)
+    found = engine.evaluate(model, data, metric, batch_size=batch_size)
+    if isinstance(model, models.FasterRCNN):
+        found["proposal_recall"] = proposal_recall_of(model, data, batch_size)
+    return found
+
+
+def proposal_recall_of(model: models.FasterRCNN, data: Any, batch_size: int = 50) -> float:
+    """Compute the share of objects that one of a network's first 100 proposals overlaps by half."""
+    proposals, boxes = [], []
+    with torch.no_grad():
+        for start in range(0, len(data), batch_size):
+            items = [data[i] for i in range(start, min(start + batch_size, len(data)))]
+            proposals += [each["boxes"] for each in model.eval().propose([image for image, _ in items])]
+            boxes += [target["boxes"] for _, target in items]
+    return proposal_recall(proposals, boxes, (100,))[100]
 
 
 def make(name: str, seeds: Sequence[int] = (0, 1, 2), progress: bool = True) -> dict[str, Any]:
@@ -127,7 +167,7 @@ def make(name: str, seeds: Sequence[int] = (0, 1, 2), progress: bool = True) -> 
     """
     recipe = DETECTORS[name]
     data = scenes(recipe.size, "train", recipe.images, recipe.keys)
-    tests = scenes(recipe.size, "test", TESTED)
+    tests = scenes(recipe.size, "test", TESTED, [key for key in recipe.keys if not key.startswith("keypoints")])
     found: list[dict[str, float]] = []
     seconds: list[int] = []
     kept: dict[str, torch.Tensor] = {}
