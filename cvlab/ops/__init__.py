@@ -6,6 +6,7 @@ Written from scratch on torch alone. Each module says where it differs from torc
 from cvlab.ops.anchors import AnchorGenerator, grid_anchors
 from cvlab.ops.boxes import box_area, box_convert, clip_boxes_to_image, masks_to_boxes, remove_small_boxes
 from cvlab.ops.iou import box_iou, complete_box_iou, distance_box_iou, generalized_box_iou
+from cvlab.ops.masks import mask_iou, mask_targets, paste_mask_reference, paste_masks
 from cvlab.ops.matching import (
     DetectionTargets,
     MatchStep,
@@ -19,10 +20,32 @@ from cvlab.ops.matching import (
 from cvlab.ops.nms import batched_nms, nms, nms_reference
 from cvlab.ops.offsets import decode_boxes, encode_boxes
 from cvlab.ops.onnx import onnx_translations
+from cvlab.ops.roi import (
+    assign_levels,
+    multiscale_roi_align,
+    roi_align,
+    roi_align_points,
+    roi_pool,
+    roi_pool_bins,
+)
+from cvlab.ops.roi_reference import bilinear_sample, roi_align_reference, roi_pool_reference
 from cvlab.ops.sampling import sample_balanced
 from cvlab.ops.soft_nms import soft_nms
 
 __all__ = [
+    "mask_iou",
+    "mask_targets",
+    "paste_mask_reference",
+    "paste_masks",
+    "assign_levels",
+    "multiscale_roi_align",
+    "roi_align",
+    "roi_align_points",
+    "roi_pool",
+    "roi_pool_bins",
+    "bilinear_sample",
+    "roi_align_reference",
+    "roi_pool_reference",
     "AnchorGenerator",
     "DetectionTargets",
     "MatchStep",

@@ -103,11 +103,13 @@ def train(recipe: DetectionRecipe, data: Any, seed: int, **options: Any) -> tupl
     """
     model = recipe.build(seed)
     shown = turned(data, seed) if recipe.augment else data
-    settings: dict[str, Any] = {
-        name: getattr(recipe, name)
-        for name in ("steps", "batch_size", "learning_rate", "warmup", "ema", "mixed_precision")
-    }
-    return model, engine.fit(model, shown, **{**settings, "seed": seed, **options})
+    return model, engine.fit(model, shown, **{**options_of(recipe), "seed": seed, **options})
+
+
+def options_of(recipe: DetectionRecipe) -> dict[str, Any]:
+    """Give the arguments of `engine.fit` that a recipe decides."""
+    names = ("steps", "batch_size", "learning_rate", "warmup", "ema", "mixed_precision")
+    return {name: getattr(recipe, name) for name in names}
 
 
 class BoxesAndMasks:
