@@ -1,4 +1,4 @@
-"""The measurements behind the chapter on Faster and Mask R-CNN: training in one stage and in four, and what each loss does.
+"""The measurements behind the chapter on Faster and Mask R-CNN: one stage or four, and what each loss does.
 
 `python -m cvlab.experiments.faster [NAME ...]` makes `faster.json` again, all of it or some variants; it takes about an
 hour of one core.

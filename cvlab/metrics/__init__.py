@@ -10,6 +10,7 @@ from cvlab.metrics.detection import DetectionMetrics
 from cvlab.metrics.errors import DetectionErrors, detection_errors
 from cvlab.metrics.keypoints import keypoint_distances
 from cvlab.metrics.matching import match_detections, match_detections_reference
+from cvlab.metrics.proposals import proposal_recall
 from cvlab.metrics.result import DetectionResult
 from cvlab.metrics.voc import VocResult, voc_ap
 from cvlab.metrics.worst import ImageErrors, worst_images
@@ -30,6 +31,7 @@ __all__ = [
     "match_detections",
     "match_detections_reference",
     "precision_recall",
+    "proposal_recall",
     "voc_ap",
     "worst_images",
 ]

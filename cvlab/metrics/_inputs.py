@@ -16,22 +16,31 @@ IGNORE_KEYS = ("iscrowd", "difficult")
 
 
 class Detections(NamedTuple):
-    """Columns of all detections: image (N,), label (N,), box (N, 4) float64 and score (N,) float64."""
+    """Columns of all detections: image (N,), label (N,), box (N, 4) float64, score (N,) float64, area (N,) float64.
+
+    There is also row (N,). Where the overlaps of masks are kept in one vector, those of a detection with its image's objects begin at `row`.
+    """
 
     image: np.ndarray
     label: np.ndarray
     box: np.ndarray
     score: np.ndarray
+    area: np.ndarray
+    row: np.ndarray
 
 
 class Objects(NamedTuple):
-    """Columns of all objects: image (G,), label (G,), box (G, 4) float64, ignored (G,) bool and area (G,) float64."""
+    """Columns of all objects: image (G,), label (G,), box (G, 4) float64, ignored (G,) bool, area (G,) float64.
+
+    `column` (G,) numbers the objects of each image.
+    """
 
     image: np.ndarray
     label: np.ndarray
     box: np.ndarray
     ignored: np.ndarray
     area: np.ndarray
+    column: np.ndarray
 
 
 Table = TypeVar("Table", Detections, Objects)
@@ -78,11 +87,17 @@ def read(
             f"{op}: predictions and targets must be of the same number, got {len(predictions)} and {len(targets)}"
         )
     image, found = _columns(op, "prediction", predictions, ("scores",), (), num_labels)
-    detections = Detections(image, found["labels"], found["boxes"], found["scores"])
+    area, none = _areas(found["boxes"]), np.zeros(len(image), np.int64)
+    detections = Detections(image, found["labels"], found["boxes"], found["scores"], area, none)
     image, true = _columns(op, "target", targets, (), (ignore, "area"), num_labels)
-    size = true["boxes"][:, 2:] - true["boxes"][:, :2]
-    area = np.where(np.isnan(true["area"]), size[:, 0] * size[:, 1], true["area"])
-    return detections, Objects(image, true["labels"], true["boxes"], true[ignore] != 0, area)
+    area = np.where(np.isnan(true["area"]), _areas(true["boxes"]), true["area"])
+    column = np.arange(len(image)) - np.searchsorted(image, image)
+    return detections, Objects(image, true["labels"], true["boxes"], true[ignore] != 0, area, column)
+
+
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    size = boxes[:, 2:] - boxes[:, :2]
+    return size[:, 0] * size[:, 1]
 
 
 def _columns(

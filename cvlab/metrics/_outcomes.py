@@ -34,7 +34,12 @@ class Outcomes(NamedTuple):
 
 
 def judge(
-    detections: Detections, objects: Objects, thresholds: np.ndarray, ranges: np.ndarray, max_detections: int
+    detections: Detections,
+    objects: Objects,
+    thresholds: np.ndarray,
+    ranges: np.ndarray,
+    max_detections: int,
+    overlaps: np.ndarray | None = None,
 ) -> Outcomes:
     """Match the best detections of each image and class with its objects, by COCO's rule.
 
@@ -44,6 +49,7 @@ def judge(
         thresholds: (T,) of IoU.
         ranges: (A, 2) smallest and largest area, both included.
         max_detections: How many of one image and class count.
+        overlaps: IoUs of masks, at the places that `row` and `column` say; None for those of the boxes.
     """
     images = 1 + max(detections.image.max(initial=0), objects.image.max(initial=0))
     detections = select(detections, best_first(detections, detections.label))
@@ -66,14 +72,13 @@ def judge(
         object_group[by_object_group],
         thresholds,
         outside[by_object_group],
+        overlaps,
     )
     counted = ~outside & ~objects.ignored[:, None]
     who = by_group[who]
     outcome = np.empty((len(ranges), len(thresholds), len(group)), np.int8)
-    size = detections.box[:, 2:] - detections.box[:, :2]
-    area = size[:, 0] * size[:, 1]
     for a, (low, high) in enumerate(ranges):
-        outcome[a] = np.where((area < low) | (area > high), IGNORED, FALSE_ALARM)
+        outcome[a] = np.where((detections.area < low) | (detections.area > high), IGNORED, FALSE_ALARM)
         own = taken[:, a].T  # (T, M)
         hit = np.where(counted[by_object_group, a][own], HIT, IGNORED) if len(object_group) else own
         outcome[a][:, who] = np.where(own >= 0, hit, outcome[a][:, who])

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cvlab import _check
 from cvlab.metrics._inputs import Detections, Objects, concatenate, read
+from cvlab.metrics._masks import mask_overlaps
 from cvlab.metrics._outcomes import judge
 from cvlab.metrics.result import DetectionResult
 
@@ -28,6 +29,7 @@ class DetectionMetrics:
         iou_thresholds: IoU from which on a detection may take an object, each in (0, 1], rising.
         area_ranges: Name, smallest and largest area of objects that are evaluated apart, beside all together.
         max_detections: How many detections of one image and class count at most, rising; precision uses the last.
+        iou_type: "boxes", or "masks" to compare the objects' pixels; areas are then numbers of pixels.
 
     Raises:
         InputError: A threshold, a range or a number is not as above, or a name comes twice.
@@ -60,8 +62,11 @@ class DetectionMetrics:
         iou_thresholds: Sequence[float] = IOU_THRESHOLDS,
         area_ranges: Mapping[str, tuple[float, float]] = AREA_RANGES,
         max_detections: Sequence[int] = (1, 10, 100),
+        iou_type: str = "boxes",
     ) -> None:
         op = "DetectionMetrics"
+        _check.choice(op, "iou_type", iou_type, ("boxes", "masks"))
+        self.iou_type = iou_type
         self.class_names = None if class_names is None else names_of_labels(op, class_names)
         _check.positive(op, "iou_thresholds", iou_thresholds)
         _check.positive(op, "max_detections", max_detections)
@@ -82,6 +87,7 @@ class DetectionMetrics:
         """Forget all images."""
         self._detections: list[Detections] = []
         self._objects: list[Objects] = []
+        self._overlaps: list[np.ndarray] = []
         self.num_images = 0
 
     def update(self, predictions: Sequence[Mapping[str, Tensor]], targets: Sequence[Mapping[str, Tensor]]) -> None:
@@ -89,17 +95,25 @@ class DetectionMetrics:
 
         Args:
             predictions: For each image a dictionary with `boxes` (N, 4) xyxy in pixels, `labels` (N,) signed integers
-                from 1 on, and `scores` (N,) finite. N may be 0. On any device.
+                from 1 on, and `scores` (N,) finite. N may be 0. On any device. For masks also `masks`, (N, H, W) bool,
+                or (N, 1, H, W) or (N, H, W) float, of which 0.5 and more is inside.
             targets: For each image a dictionary with `boxes` (G, 4), `labels` (G,), and possibly `iscrowd` (G,) and
-                `area` (G,). G may be 0.
+                `area` (G,). G may be 0. For masks also `masks` (G, H, W) bool.
 
         Raises:
             TypeError: An argument is no list of dictionaries of tensors.
             InputError: The two are not of the same number, a key is missing, a shape or type is wrong, a box is not
-                finite or without area, a label is not one of the classes, a score or an area is not finite.
+                finite or without area, a label is not one of the classes, a score or an area is not finite, masks are
+                of another size or number.
         """
         num_labels = None if self.class_names is None else len(self.class_names)
         detections, objects = read("DetectionMetrics.update", predictions, targets, num_labels)
+        if self.iou_type == "masks":
+            detections, objects, overlaps = mask_overlaps(
+                "DetectionMetrics.update", predictions, targets, detections, objects
+            )
+            detections = detections._replace(row=detections.row + sum(len(each) for each in self._overlaps))
+            self._overlaps.append(overlaps)
         self._detections.append(detections._replace(image=detections.image + self.num_images))
         self._objects.append(objects._replace(image=objects.image + self.num_images))
         self.num_images += len(targets)
@@ -110,7 +124,8 @@ class DetectionMetrics:
             self.update([], [])
         detections, objects = concatenate(self._detections), concatenate(self._objects)
         ranges = np.array([(0.0, np.inf), *self.area_ranges.values()])
-        outcomes = judge(detections, objects, np.array(self.iou_thresholds), ranges, self.max_detections[-1])
+        overlaps = np.concatenate(self._overlaps) if self._overlaps else None
+        outcomes = judge(detections, objects, np.array(self.iou_thresholds), ranges, self.max_detections[-1], overlaps)
         classes: dict[int, str | int]
         if self.class_names is None:
             classes = {label: label for label in np.union1d(detections.label, objects.label).tolist()}

@@ -39,7 +39,12 @@ def place_in_run(groups: np.ndarray) -> np.ndarray:
 
 
 def pair_blocks(
-    detections: Detections, objects: Objects, group: np.ndarray, object_group: np.ndarray, lowest: float
+    detections: Detections,
+    objects: Objects,
+    group: np.ndarray,
+    object_group: np.ndarray,
+    lowest: float,
+    overlaps: np.ndarray | None = None,
 ) -> Iterator[Pairs]:
     """Give the pairs of the same group whose IoU is at least `lowest`, block by block, no group in two blocks.
 
@@ -49,6 +54,7 @@ def pair_blocks(
         group: (N,) never falling.
         object_group: (G,) never falling.
         lowest: Smallest IoU.
+        overlaps: As `match_groups` takes them.
     """
     start = np.searchsorted(object_group, group)
     count = np.searchsorted(object_group, group, side="right") - start
@@ -59,7 +65,10 @@ def pair_blocks(
     for low, high in zip(np.concatenate(([0], stops)), stops, strict=False):
         d = np.repeat(np.arange(low, high), count[low:high])
         o = np.arange(len(d)) - (end - count)[d] + (end - count)[low] + start[d]
-        iou = _iou(detections.box[d], objects.box[o], objects.ignored[o])
+        if overlaps is None:
+            iou = _iou(detections.box[d], objects.box[o], objects.ignored[o])
+        else:
+            iou = overlaps[detections.row[d] + objects.column[o]]
         near = iou >= lowest
         d, o, iou = d[near], o[near], iou[near]
         order = np.lexsort((iou, d))
@@ -82,6 +91,7 @@ def match_groups(
     object_group: np.ndarray,
     thresholds: np.ndarray,
     outside: np.ndarray | None = None,
+    overlaps: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Match all groups at once, for T thresholds and A ranges of area.
 
@@ -92,6 +102,8 @@ def match_groups(
         object_group: (G,) never falling.
         thresholds: (T,) IoU from which on a detection may take an object.
         outside: (G, A) bool, objects that stand back as crowds do, but are taken once; None for one range with all.
+        overlaps: IoUs of masks: that of detection d and object o of one image stands at d's `row` + o's `column`; None
+            for the IoUs of the boxes.
 
     Returns:
         The M detections that overlap an object enough, and the index of the object each takes, (M, A, T), or -1.
@@ -101,7 +113,7 @@ def match_groups(
     least = np.minimum(thresholds, _ALMOST_ONE)
     free = np.ones((*back.shape, len(least)), bool)  # (G, A, T)
     who, taken = [np.zeros(0, np.int64)], [np.zeros((0, *free.shape[1:]), np.int64)]
-    for pairs in pair_blocks(detections, objects, group, object_group, least.min()):
+    for pairs in pair_blocks(detections, objects, group, object_group, least.min(), overlaps):
         if len(pairs.iou):
             block = _match_block(pairs, group, objects.ignored, back, least, free)
             who.append(block[0])

@@ -23,7 +23,8 @@ def mask_iou(masks1: Tensor, masks2: Tensor, iscrowd: Tensor | None = None) -> T
             first mask alone, as COCO does.
 
     Returns:
-        (N, M) float32; 0 where both masks are empty.
+        (N, M) float64, so that a quotient of whole numbers may be compared with a threshold; 0 where both masks are
+        empty.
 
     Raises:
         InputError: The masks are not bool, are of different sizes, or there is not one crowd mark for each.
@@ -32,7 +33,7 @@ def mask_iou(masks1: Tensor, masks2: Tensor, iscrowd: Tensor | None = None) -> T
         >>> left, top = torch.zeros(2, 1, 4, 4, dtype=torch.bool)
         >>> left[:, :, :2], top[:, :2] = True, True
         >>> mask_iou(left, top)  # 4 pixels of 12
-        tensor([[0.3333]])
+        tensor([[0.3333]], dtype=torch.float64)
     """
     op = "mask_iou"
     for name, value in (("masks1", masks1), ("masks2", masks2)):
@@ -44,8 +45,8 @@ def mask_iou(masks1: Tensor, masks2: Tensor, iscrowd: Tensor | None = None) -> T
         sizes = f"{tuple(masks1.shape[1:])} and {tuple(masks2.shape[1:])}"
         raise _check.InputError(f"{op}: masks1 and masks2 must be of one size, got {sizes}")
     first, second = masks1.flatten(1).float(), masks2.flatten(1).float()  # (N, H, W) -> (N, H W)
-    both = first @ second.t()
-    area1, area2 = first.sum(1)[:, None], second.sum(1)[None]
+    both = (first @ second.t()).double()  # whole numbers, exact in float32 up to 2^24
+    area1, area2 = first.sum(1).double()[:, None], second.sum(1).double()[None]
     whole = area1 + area2 - both
     if iscrowd is not None:
         _check.length(op, "iscrowd", iscrowd, len(masks2), "mask")

@@ -73,8 +73,8 @@ DETECTORS = {
     "ssd_small": DetectionRecipe("ssd_small"),
     "ssd_256": DetectionRecipe("ssd_256", size=256, images=6000, steps=1800, batch_size=16),
     "center_small": DetectionRecipe("center_small", steps=1200, options={"keypoints": ["stem", "tip", "centre"]}),
-    "faster_small": DetectionRecipe("faster_small", steps=1500, batch_size=16, start="ssd_small"),
-    "mask_small": DetectionRecipe("mask_small", steps=1500, batch_size=16, start="ssd_small"),
+    "faster_small": DetectionRecipe("faster_small", steps=1200, batch_size=16, start="ssd_small"),
+    "mask_small": DetectionRecipe("mask_small", steps=1200, batch_size=16, start="ssd_small"),
 }
 """The recipes of the detectors shipped, by the names of their weights."""
 
