@@ -16,9 +16,9 @@ IGNORE_KEYS = ("iscrowd", "difficult")
 
 
 class Detections(NamedTuple):
-    """Columns of all detections: image (N,), label (N,), box (N, 4) float64, score (N,) float64, area (N,) float64.
+    """Columns of all detections: image (N,), label (N,), box (N, 4) float64, score, area (N,) float64 and row (N,).
 
-    There is also row (N,). Where the overlaps of masks are kept in one vector, those of a detection with its image's objects begin at `row`.
+    Where the overlaps of masks are kept in one vector, those of a detection with its image's objects begin at `row`.
     """
 
     image: np.ndarray

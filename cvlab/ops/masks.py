@@ -149,8 +149,10 @@ def paste_mask_reference(mask: Tensor, box: Tensor, size: tuple[int, int]) -> Te
         (height, width) float.
 
     Example:
-        >>> paste_mask_reference(torch.ones(2, 2), torch.tensor([1.0, 0.0, 3.0, 2.0]), (3, 4))
-    X
+        >>> paste_mask_reference(torch.ones(2, 2), torch.tensor([1.0, 0.0, 3.0, 2.0]), (3, 4))  # grows to 0 ... 4
+        tensor([[0.0000, 0.4900, 0.7000, 0.4900],
+                [0.0000, 0.7000, 1.0000, 0.7000],
+                [0.0000, 0.4900, 0.7000, 0.4900]])
     """
     padded = torch.nn.functional.pad(mask, (1, 1, 1, 1))
     cells = len(padded)
