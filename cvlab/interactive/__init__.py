@@ -9,11 +9,14 @@ from cvlab.interactive.feature_maps import feature_maps
 from cvlab.interactive.figure import StaticFigure
 from cvlab.interactive.iou import iou
 from cvlab.interactive.letterbox import letterbox
+from cvlab.interactive.mask_head import mask_head
 from cvlab.interactive.mask_jpeg import mask_jpeg
 from cvlab.interactive.matching import matching
 from cvlab.interactive.mixing import mixing
 from cvlab.interactive.nms import nms
+from cvlab.interactive.proposals import proposals
 from cvlab.interactive.quiz import quiz
+from cvlab.interactive.roi import roi
 from cvlab.interactive.thresholds import thresholds
 from cvlab.interactive.training import training
 
@@ -24,11 +27,14 @@ __all__ = [
     "feature_maps",
     "iou",
     "letterbox",
+    "mask_head",
     "mask_jpeg",
     "matching",
     "mixing",
     "nms",
+    "proposals",
     "quiz",
+    "roi",
     "thresholds",
     "training",
 ]

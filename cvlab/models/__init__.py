@@ -9,8 +9,10 @@ from cvlab.models.fast_rcnn import FastRCNN
 from cvlab.models.faster_rcnn import FasterRCNN, faster_small, small_parts
 from cvlab.models.fpn import FPN, MergeMaps, Necked
 from cvlab.models.mask_rcnn import MaskRCNN, mask_small
+from cvlab.models.rcnn_resnet import faster_rcnn_resnet50_fpn, mask_rcnn_resnet50_fpn, rename_rcnn
 from cvlab.models.receptive_field import layers_of, receptive_field, seen_pixels
 from cvlab.models.regions import Samples, region_losses, sample_regions
+from cvlab.models.resnet import FrozenBatchNorm, ResNet50
 from cvlab.models.roi_heads import BoxHead, KeypointHead, MaskHead
 from cvlab.models.rpn import RegionProposals, RPNHead
 from cvlab.models.small import SmallClassifier, accuracy, fit, predict
@@ -18,6 +20,11 @@ from cvlab.models.ssd import SSD, SSDHead, ssd_256, ssd_small
 from cvlab.models.ssd_vgg import SSD300Anchors, VGG16Features, from_torchvision, ssd300_vgg16
 
 __all__ = [
+    "faster_rcnn_resnet50_fpn",
+    "mask_rcnn_resnet50_fpn",
+    "rename_rcnn",
+    "FrozenBatchNorm",
+    "ResNet50",
     "FPN",
     "MergeMaps",
     "Necked",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from cvlab import _check
 from cvlab import weights as shipped
@@ -31,6 +32,30 @@ def load_weights(model: Model, name: str) -> Model:
         )
     model.load_state_dict(shipped.load(name))
     return model.eval()
+
+
+def check_keys(op: str, what: str, state: Mapping[str, Tensor], expected: Sequence[str]) -> None:
+    """Refuse weights of another network.
+
+    Args:
+        op: The function, for the message.
+        what: Whose weights they should be, for the message.
+        state: The weights, already renamed.
+        expected: The keys that there must be.
+
+    Raises:
+        InputError: if a key is missing or too many; the message names up to five of each.
+    """
+    missing = [key for key in expected if key not in state]
+    unknown = [key for key in state if key not in set(expected)]
+    if missing or unknown:
+        found = " and ".join(_some(keys, word) for keys, word in ((missing, "missing"), (unknown, "too many")) if keys)
+        raise _check.InputError(f"{op}: these are not the weights of {what}: {found}")
+
+
+def _some(keys: Sequence[str], word: str) -> str:
+    more = ", ..." if len(keys) > 5 else ""
+    return f"{len(keys)} {'key' if len(keys) == 1 else 'keys'} {word} ({', '.join(keys[:5])}{more})"
 
 
 def load_backbone(model: nn.Module, name: str) -> None:

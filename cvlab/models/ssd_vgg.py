@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cvlab import _check
+from cvlab.models._weights import check_keys
 from cvlab.models.ssd import SSD
 from cvlab.ops import AnchorGenerator
 
@@ -211,14 +212,5 @@ def from_torchvision(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     with torch.device("meta"):
         expected = [f"backbone.{key}" for key in VGG16Features().state_dict()]
     expected += [f"{head}{i}.{kind}" for head in _RENAMED.values() for i in range(6) for kind in ("weight", "bias")]
-    missing = [key for key in expected if key not in renamed]
-    unknown = [key for key in renamed if key not in expected]
-    if missing or unknown:
-        found = " and ".join(_some(keys, word) for keys, word in ((missing, "missing"), (unknown, "too many")) if keys)
-        raise _check.InputError(f"from_torchvision: these are not the weights of an ssd300_vgg16: {found}")
+    check_keys("from_torchvision", "an ssd300_vgg16", renamed, expected)
     return renamed
-
-
-def _some(keys: Sequence[str], word: str) -> str:
-    more = ", ..." if len(keys) > 5 else ""
-    return f"{len(keys)} {'key' if len(keys) == 1 else 'keys'} {word} ({', '.join(keys[:5])}{more})"

@@ -20,6 +20,8 @@ from cvlab.ops.matching import (
 from cvlab.ops.nms import batched_nms, nms, nms_reference
 from cvlab.ops.offsets import decode_boxes, encode_boxes
 from cvlab.ops.onnx import onnx_translations
+from cvlab.ops.polygons import polygons_to_mask
+from cvlab.ops.rle import pack_counts, rle_area, rle_decode, rle_encode, rle_to_box, run_lengths, unpack_counts
 from cvlab.ops.roi import (
     assign_levels,
     multiscale_roi_align,
@@ -33,6 +35,14 @@ from cvlab.ops.sampling import sample_balanced
 from cvlab.ops.soft_nms import soft_nms
 
 __all__ = [
+    "polygons_to_mask",
+    "pack_counts",
+    "rle_area",
+    "rle_decode",
+    "rle_encode",
+    "rle_to_box",
+    "run_lengths",
+    "unpack_counts",
     "mask_iou",
     "mask_targets",
     "paste_mask_reference",

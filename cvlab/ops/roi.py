@@ -413,7 +413,7 @@ def _longest(ranges: Tensor) -> int:
 def _largest(values: Tensor, ranges: Tensor, length: int) -> Tensor:
     """Give the largest value in ranges of the last axis: (k, C, n, length) and (k, P, 2) become (k, C, n, P)."""
     first, end = ranges.clamp(0, length).unbind(2)  # (k, P)
-    offset = torch.arange(max(1, int((end - first).max())), device=values.device)
+    offset = torch.arange(max(1, _longest(ranges.clamp(0, length))), device=values.device)
     cells = torch.minimum(first[..., None] + offset, (end - 1).clamp(min=0)[..., None])  # (k, P, L): the last one again
     k, channels, n, _ = values.shape
     index = cells.flatten(1)[:, None, None].expand(k, channels, n, -1)

@@ -36,6 +36,14 @@ class Grouping:
     boxes: np.ndarray
     merges: list[Merge]
 
+    @property
+    def levels(self) -> np.ndarray:
+        """The level of each region (2 R - 1,): 1 for the first ones, one more than its parts' for a merged one."""
+        levels = np.ones(len(self.boxes), np.int64)
+        for merge in self.merges:
+            levels[merge.new] = 1 + max(levels[merge.first], levels[merge.second])
+        return levels
+
 
 def hierarchical_grouping(image: np.ndarray, segments: np.ndarray, measures: Sequence[str] = SIMILARITIES) -> Grouping:
     """Merge the two most similar neighbours until one region is left.

@@ -10,6 +10,7 @@ from skimage import color, segmentation
 from torch import Tensor
 
 from cvlab import _check
+from cvlab.ops import nms
 from cvlab.proposals.grouping import hierarchical_grouping
 
 
@@ -23,9 +24,9 @@ class Strategy(NamedTuple):
 
 _ALL, _SHAPE = ("colour", "texture", "size", "fill"), ("texture", "size", "fill")
 MODES = {
-    "single": Strategy(("hsv",), (60.0,), (_ALL,)),
-    "fast": Strategy(("hsv", "lab"), (40.0, 90.0), (_ALL, _SHAPE)),
-    "quality": Strategy(("hsv", "lab", "rgb"), (25.0, 50.0, 100.0), (_ALL, _SHAPE, ("fill",), ("size",))),
+    "single": Strategy(("hsv",), (100.0,), (_ALL,)),
+    "fast": Strategy(("hsv", "lab"), (100.0, 200.0), (_ALL, _SHAPE)),
+    "quality": Strategy(("hsv", "lab", "rgb"), (50.0, 100.0, 200.0), (_ALL, _SHAPE, ("fill",), ("size",))),
 }
 """The modes: one grouping, eight, or thirty-six. More groupings find more objects, and take longer."""
 
@@ -37,6 +38,7 @@ def selective_search(
     max_proposals: int | None = None,
     sigma: float = 0.8,
     min_size: int | None = None,
+    repeated: float = 0.8,
     seed: int = 0,
 ) -> Tensor:
     """Propose regions of an image that may hold an object.
@@ -49,12 +51,13 @@ def selective_search(
         mode: "single", "fast" or "quality", see `MODES`.
         max_proposals: how many to give at most; None for all.
         sigma: of the blur before the segmentation, pixels.
-        min_size: pixels of the smallest first region; None for 1 / 800 of the image.
+        min_size: pixels of the smallest first region; None for 1 / 110 of the image.
+        repeated: a box whose IoU with an earlier one is above this is left out.
         seed: of the order.
 
     Returns:
-        (P, 4) float32 xyxy, half-open, pixels, without repetitions. Late regions tend to come first: the k-th from the
-        end of a grouping is placed at random between 0 and k.
+        (P, 4) float32 xyxy, half-open, pixels. Regions that few merges made tend to come first: each is placed at
+        random between 0 and its level, which is 1 for the first regions and one more than that of its parts for others.
 
     Raises:
         InputError: if the image is not as above, the mode is unknown, or a number is below 1.
@@ -74,6 +77,7 @@ def selective_search(
         _check.positive(op, "(max_proposals,)", (max_proposals,))
     if min_size is not None:
         _check.positive(op, "(min_size,)", (min_size,))
+    _check.fraction(op, "repeated", repeated)
     strategy, rgb = MODES[mode], _pixels(op, image)
     random = np.random.default_rng(seed)
     boxes, places = [], []
@@ -82,18 +86,15 @@ def selective_search(
         for scale in strategy.scales:
             segments = initial_segments(pixels, scale, sigma, min_size)
             for measures in strategy.measures:
-                found = hierarchical_grouping(pixels, segments, measures).boxes
-                boxes.append(found)
-                places.append(np.arange(len(found), 0, -1) * random.random(len(found)))
-    every, order = np.concatenate(boxes), np.argsort(np.concatenate(places), kind="stable")
-    ranked = every[order]
-    _, first = np.unique(ranked, axis=0, return_index=True)
-    kept = ranked[np.sort(first)][:max_proposals]
-    return torch.from_numpy(kept.astype(np.float32))
+                grouping = hierarchical_grouping(pixels, segments, measures)
+                boxes.append(grouping.boxes)
+                places.append(grouping.levels * random.random(len(grouping.boxes)))
+    every = torch.from_numpy(np.concatenate(boxes)).float()
+    return every[nms(every, -torch.from_numpy(np.concatenate(places)), repeated)[:max_proposals]]
 
 
 def initial_segments(
-    pixels: np.ndarray, scale: float = 40.0, sigma: float = 0.8, min_size: int | None = None
+    pixels: np.ndarray, scale: float = 100.0, sigma: float = 0.8, min_size: int | None = None
 ) -> np.ndarray:
     """Split an image into regions of nearly one colour, numbered from 0.
 
@@ -101,7 +102,7 @@ def initial_segments(
         pixels: (H, W, 3) float in [0, 1].
         scale: The larger, the larger the regions.
         sigma: of the blur before, pixels.
-        min_size: pixels of the smallest region; None for 1 / 800 of the image.
+        min_size: pixels of the smallest region; None for 1 / 110 of the image.
 
     Returns:
         (H, W) int64.
@@ -109,7 +110,7 @@ def initial_segments(
     References:
         Felzenszwalb, Huttenlocher (2004). Efficient graph-based image segmentation. By scikit-image.
     """
-    least = max(1, pixels.shape[0] * pixels.shape[1] // 800) if min_size is None else min_size
+    least = max(1, pixels.shape[0] * pixels.shape[1] // 110) if min_size is None else min_size
     segments = segmentation.felzenszwalb(pixels, scale=scale, sigma=sigma, min_size=least, channel_axis=-1)
     return np.unique(segments, return_inverse=True)[1].reshape(segments.shape).astype(np.int64)
 
