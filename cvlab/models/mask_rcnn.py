@@ -29,6 +29,7 @@ class MaskRCNN(FasterRCNN):
         rpn: proposes the regions.
         mask_size: side of the regions that the mask head sees, cells; its masks are twice as large.
         mask_widths: channels of its convolutions.
+        rounded: whether boxes are brought to whole pixels before masks are pasted into them, as torchvision does.
         options: of `FastRCNN`.
 
     Returns:
@@ -47,10 +48,11 @@ class MaskRCNN(FasterRCNN):
         *,
         mask_size: int = 14,
         mask_widths: Sequence[int] = (64, 64),
+        rounded: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(backbone, num_classes, rpn, **options)
-        self.mask_size = mask_size
+        self.mask_size, self.rounded = mask_size, rounded
         self.mask_head = MaskHead(backbone.channels[0], mask_widths, num_classes)
 
     def truth(self, targets: Sequence[dict[str, Any]] | None, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
@@ -89,7 +91,8 @@ class MaskRCNN(FasterRCNN):
         small = own.split([len(each["labels"]) for each in found])
         found = self.in_images(found, canvas)
         for each, masks, plan in zip(found, small, canvas.plans, strict=True):
-            each["masks"] = paste_masks(masks, each["boxes"], plan.image_size)[:, None]  # (N, 1, H, W)
+            pasted = paste_masks(masks, each["boxes"], plan.image_size, rounded=self.rounded)
+            each["masks"] = pasted[:, None]  # (N, 1, H, W)
         return found
 
 

@@ -104,7 +104,7 @@ def mask_rcnn_resnet50_fpn(
     References:
         He et al. (2017). Mask R-CNN. ICCV.
     """
-    masks = {"mask_widths": (256, 256, 256, 256)}
+    masks = {"mask_widths": (256, 256, 256, 256), "rounded": True}
     return _filled(MaskRCNN(*_parts(num_classes, options), **{**masks, **_settings(options)}), state_dict)
 
 

@@ -35,8 +35,8 @@ class BoxHead(nn.Module):
         """Compute logits and offsets."""
         x = functional.relu(self.first(regions.flatten(1)))
         x = functional.relu(self.second(x))
-        offsets = self.offsets(x)
-        return self.classes(x), offsets.reshape(len(x), -1, 4)  # (N, 4 K) -> (N, K, 4)
+        logits, offsets = self.classes(x), self.offsets(x)
+        return logits, offsets.reshape(*logits.shape, 4)  # (N, 4 K) -> (N, K, 4)
 
 
 class MaskHead(nn.Module):
