@@ -48,7 +48,8 @@ export function roiAlign(state, box, bins, ratio, aligned) {
   const ys = places(y1, height), xs = places(x1, width);
   const mean = (tall, wide) =>
     tall.reduce((sum, y) => sum + wide.reduce((part, x) => part + bilinear(state, y, x), 0), 0) / ratio ** 2;
-  return { frame: [x1, y1, x1 + width, y1 + height], ys, xs, values: ys.flatMap((tall) => xs.map((wide) => mean(tall, wide))) };
+  const values = ys.flatMap((tall) => xs.map((wide) => mean(tall, wide)));
+  return { frame: [x1, y1, x1 + width, y1 + height], ys, xs, values };
 }
 
 const NAME = { pool: "RoIPool", align: "RoIAlign" };
@@ -60,8 +61,8 @@ export function mount(root, state, publish) {
     method: "pool", bin: [0, 0], photo: false };
 
   const view = picture({ width: limit[0], height: limit[1], src: state.src }, () => paint());
-  const [cells, reads] = view.layers(2);
-  reads.setAttribute("pointer-events", "none");
+  const [cells, reads, numbers] = view.layers(3);
+  for (const layer of [reads, numbers]) layer.setAttribute("pointer-events", "none");
   const parts = grips();
   const results = { pool: result("pool"), align: result("align") };
   const plot = chart(400, 190, () => paintSlide()), [drawing] = plot.layers(1);
@@ -70,7 +71,7 @@ export function mount(root, state, publish) {
   const choose = (name) => check(NAME[name], now.method === name, () => { now.method = name; draw(); }, "method");
   const status = announcer(), sides = table("The region in pixels, and how far off each reads",
     ["side", "yours", NAME.pool, NAME.align]);
-  const line = (name) => el("span", {}, el("i", { class: `line ${name}`, "aria-hidden": "true" }), NAME[name]);
+  const sample = (name) => el("span", {}, el("i", { class: `line ${name}`, "aria-hidden": "true" }), NAME[name]);
 
   root.append(
     caption(state.question, "Drag it or a corner of it; or Tab to one and use the arrow keys (with Shift: half a cell). "
@@ -88,7 +89,7 @@ export function mount(root, state, publish) {
         slider("samples a side", { min: 1, max: 3, step: 1, value: now.ratio }, change("ratio")),
         check("aligned: a cell’s value is at its middle", now.aligned, change("aligned"))),
       el("div", {}, el("p", { class: "heading" }, "The chosen bin, as the region slides sideways"), plot.frame,
-        el("p", { class: "lines" }, line("pool"), line("align")))]));
+        el("p", { class: "lines" }, sample("pool"), sample("align")))]));
 
   /** Move some sides of the region from where they began; all four of them keep its size. */
   function move(begun, moving, dx, dy) {
@@ -131,9 +132,9 @@ export function mount(root, state, publish) {
   const chosen = () => now.size * now.bin[0] + now.bin[1];
 
   /** The pixels that a method reads: RoIPool's whole cells, and RoIAlign's region, whose cells have their middle at +0.5. */
-  function readBy({ pool, align }) {
-    const whole = [pool.columns[0][0], pool.rows[0][0], pool.columns.at(-1)[1], pool.rows.at(-1)[1]];
-    return { pool: whole.map((side) => side * stride), align: align.frame.map((side) => (side + 0.5) * stride) };
+  function readBy({ pool: { rows, columns }, align: { frame } }) {
+    const whole = [columns[0][0], rows[0][0], columns.at(-1)[1], rows.at(-1)[1]];
+    return { pool: whole.map((side) => side * stride), align: frame.map((side) => (side + 0.5) * stride) };
   }
 
   /** The chosen bin's values while the region slides sideways by up to a cell. */
@@ -179,13 +180,18 @@ export function mount(root, state, publish) {
 
   const grey = (value) => Math.round(40 + 205 * (high > low ? clamp((value - low) / (high - low), 0, 1) : 0.5));
 
-  /** A value as a grey cell, with its number where there is room. */
-  function shaded(on, box, value, places) {
-    const { x, y, width, height } = place(on, box), tone = grey(value), text = fixed(value, places);
-    const size = clamp((1.45 * width) / text.length, 0, 13);
-    const style = `fill:${tone > 130 ? "#000" : "#fff"};font-size:${size}px`;
-    return el("g", {}, el("rect", { x, y, width, height, class: "value", style: `fill:rgb(${tone},${tone},${tone})` }),
-      size < 8 ? "" : el("text", { x: x + width / 2, y: y + height / 2, style }, text));
+  /** A value as a grey cell. */
+  function shade(on, box, value) {
+    const tone = grey(value);
+    return el("rect", { ...place(on, box), class: "value", style: `fill:rgb(${tone},${tone},${tone})` });
+  }
+
+  /** A value as a number in its cell, where there is room. */
+  function written(on, box, value, places) {
+    const { x, y, width, height } = place(on, box), text = fixed(value, places);
+    const size = Math.min((1.45 * width) / text.length, 13), ink = grey(value) > 130 ? "#000" : "#fff";
+    const style = `fill:${ink};font-size:${size}px`;
+    return size < 8 ? "" : el("text", { x: x + width / 2, y: y + height / 2, style }, text);
   }
 
   const cellBox = (cell) => {
@@ -196,36 +202,38 @@ export function mount(root, state, publish) {
 
   function paint() {
     const both = present(), { x, y, width, height } = place(view, now.box);
-    const photo = now.photo && state.src;
-    cells.replaceChildren(...map.map((value, cell) => (photo
-      ? el("rect", { ...place(view, cellBox(cell)), class: "mesh" }) : shaded(view, cellBox(cell), value, plain))));
-    reads.replaceChildren(...(now.method === "pool" ? paintPool(both.pool) : paintAlign(both.align)));
+    cells.replaceChildren(...map.map((value, cell) => (now.photo
+      ? el("rect", { ...place(view, cellBox(cell)), class: "mesh" }) : shade(view, cellBox(cell), value))));
+    numbers.replaceChildren(...(now.photo ? [] : map.map((value, cell) => written(view, cellBox(cell), value, plain))));
+    const regions = readBy(both);
+    reads.replaceChildren(...(now.method === "pool" ? paintPool(both.pool, regions.pool)
+      : paintAlign(both.align, regions.align)));
     set(parts.body, { x, y, width, height });
     for (const [name, [moving]] of Object.entries(SIDES)) if (name !== "body")
-      set(parts[name], { transform: `translate(${x + (moving.includes(2) ? width : 0)} ${y + (moving.includes(3) ? height : 0)})` });
+      set(parts[name], { transform:
+        `translate(${x + (moving.includes(2) ? width : 0)} ${y + (moving.includes(3) ? height : 0)})` });
   }
 
   const cased = (shape, attributes, kind) =>
     ["casing", kind].map((name) => el(shape, { ...attributes, class: `${kind} ${name}` }));
 
-  /** The cells of each bin, a little smaller so that shared ones can be told, and the largest one of each ringed. */
-  function paintPool({ rows, columns, largest }) {
-    const inset = 3 / view.scale, bins = rows.flatMap((tall) => columns.map((wide) =>
-      intersect([wide[0], tall[0], wide[1], tall[1]].map((side) => side * stride), [0, 0, limit[0], limit[1]])));
-    const shape = (box) => place(view, box.map((side, i) => side + (i < 2 ? inset : -inset)));
-    const shown = bins.filter((box) => box[2] > box[0] && box[3] > box[1]);
+  /** The whole cells, the bins in them, which may share cells, and the largest cell of each bin, ringed. */
+  function paintPool({ rows, columns, largest }, whole) {
+    const onMap = (box) => place(view, intersect(box, [0, 0, limit[0], limit[1]]));
+    const bins = rows.flatMap((tall) => columns.map((wide) =>
+      onMap([wide[0], tall[0], wide[1], tall[1]].map((side) => side * stride))));
     const ring = (cell) => {
       const { x: left, y: top, width, height } = place(view, cellBox(cell));
       return cased("circle", { cx: left + width / 2, cy: top + height / 2, r: Math.min(width, height) * 0.42 }, "ring");
     };
-    return [...shown.flatMap((box) => cased("rect", shape(box), "bin")),
-      ...(shown.includes(bins[chosen()]) ? [el("rect", { ...shape(bins[chosen()]), class: "picked" })] : []),
+    return [...bins.flatMap((box) => cased("rect", box, "bin")), el("rect", { ...bins[chosen()], class: "picked" }),
+      ...cased("rect", onMap(whole), "whole"),
       ...[...new Set(largest)].filter((cell) => cell >= 0).flatMap(ring)];
   }
 
   /** The exact bins, and the samples in them. */
-  function paintAlign({ frame, ys, xs }) {
-    const [x1, y1, x2, y2] = frame.map((side) => (side + 0.5) * stride), w = (x2 - x1) / now.size, h = (y2 - y1) / now.size;
+  function paintAlign({ ys, xs }, [x1, y1, x2, y2]) {
+    const w = (x2 - x1) / now.size, h = (y2 - y1) / now.size;
     const boxes = range(now.size).flatMap((i) => range(now.size).map((j) =>
       [x1 + j * w, y1 + i * h, x1 + (j + 1) * w, y1 + (i + 1) * h]));
     const dots = ys.flatMap((tall, i) => xs.flatMap((wide, j) => tall.flatMap((v) => wide.map((u) => {
@@ -240,22 +248,26 @@ export function mount(root, state, publish) {
     const both = present(), n = now.size;
     for (const [name, { grid, layer }] of Object.entries(results)) {
       const box = (k) => [(k % n) / n, Math.floor(k / n) / n, ((k % n) + 1) / n, (Math.floor(k / n) + 1) / n];
-      layer.replaceChildren(...both[name].values.map((value, k) => shaded(grid, box(k), value, digits)),
+      layer.replaceChildren(
+        ...both[name].values.flatMap((value, k) => [shade(grid, box(k), value), written(grid, box(k), value, digits)]),
         ...cased("rect", place(grid, box(chosen())), "picked"));
     }
   }
 
   function paintSlide() {
     const points = slide(), all = points.flatMap(({ pool, align }) => [pool, align]);
-    const bottom = Math.min(...all), span = Math.max(...all) - bottom || 1, up = (value) => 0.08 + (0.84 * (value - bottom)) / span;
-    const path = (name) => plot.path(points.map((one) => [(one.shift / stride + 1) / 2, up(one[name])]));
+    const bottom = Math.min(...all), span = Math.max(...all) - bottom || 1;
+    const up = (value) => 0.08 + (0.84 * (value - bottom)) / span;
+    const across = ({ shift }) => (shift / stride + 1) / 2, stair = (one, i) =>
+      [points[Math.max(i - 1, 0)], one].map(({ pool }) => [across(one), up(pool)]); // RoIPool jumps
+    const lines = { pool: points.flatMap(stair), align: points.map((one) => [across(one), up(one.align)]) };
     const ticks = range(5).map((n) => [n / 4, n === 2 ? "here" : fixed((n / 2 - 1) * stride, stride % 2 ? 1 : 0)]);
     const [x0, y0] = plot.spot(0.5, 0), dots = ["pool", "align"].map((name) => plot.spot(0.5, up(points[64][name])));
     drawing.replaceChildren(
       ...axes(plot, { name: "shift, pixels", ticks },
         { name: "value", ticks: [bottom, bottom + span].map((value) => [up(value), number(value)]) }),
       el("path", { class: "here", d: `M${x0} ${y0}V${plot.spot(0, 1)[1]}` }),
-      ...["pool", "align"].map((name) => el("path", { class: name, d: path(name) })),
+      ...Object.entries(lines).map(([name, line]) => el("path", { class: name, d: plot.path(line) })),
       ...dots.map(([cx, cy]) => el("circle", { class: "dot mine", cx, cy, r: 5 })));
   }
 

@@ -9,6 +9,7 @@ from cvlab.models.fast_rcnn import FastRCNN
 from cvlab.models.faster_rcnn import FasterRCNN, faster_small, small_parts
 from cvlab.models.fpn import FPN, MergeMaps, Necked
 from cvlab.models.mask_rcnn import MaskRCNN, mask_small
+from cvlab.models.rcnn import RCNN
 from cvlab.models.rcnn_resnet import faster_rcnn_resnet50_fpn, mask_rcnn_resnet50_fpn, rename_rcnn
 from cvlab.models.receptive_field import layers_of, receptive_field, seen_pixels
 from cvlab.models.regions import Samples, region_losses, sample_regions
@@ -20,6 +21,7 @@ from cvlab.models.ssd import SSD, SSDHead, ssd_256, ssd_small
 from cvlab.models.ssd_vgg import SSD300Anchors, VGG16Features, from_torchvision, ssd300_vgg16
 
 __all__ = [
+    "RCNN",
     "faster_rcnn_resnet50_fpn",
     "mask_rcnn_resnet50_fpn",
     "rename_rcnn",
