@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from cvlab import engine
-from cvlab.experiments.results import card, load, save
+from cvlab.experiments.results import FOLDER, card, load, save
 from cvlab.models import FasterRCNN
 from cvlab.recipes import DETECTORS, held_out, options_of, scenes, train, turned
 
@@ -128,7 +128,9 @@ def stages(seed: int, data: Any, tests: Any) -> dict[str, dict[str, float]]:
 def main(chosen: Sequence[str] = ()) -> None:
     """Measure everything, or what is chosen, and keep the results beside the others."""
     torch.set_num_threads(1)
-    results: dict[str, Any] = load("faster") if chosen else {"losses": {}, "stages": []}
+    results: dict[str, Any] = {"losses": {}, "stages": []}
+    if chosen and (FOLDER / "faster.json").exists():
+        results = load("faster")
     start = time.monotonic()
     data = scenes(BASE.size, "train", BASE.images, BASE.keys)
     tests = scenes(BASE.size, "test", 500, BASE.keys)

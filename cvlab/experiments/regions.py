@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from cvlab import engine, models
 from cvlab.data import InMemory, StillLife
-from cvlab.experiments.results import card, load, save
+from cvlab.experiments.results import FOLDER, card, load, save
 from cvlab.metrics import DetectionMetrics, proposal_recall
 from cvlab.models.rcnn import PARTS as RCNN_PARTS
 from cvlab.proposals import selective_search
@@ -152,7 +152,7 @@ PARTS = ("recalls", "R-CNN", "Fast R-CNN", "side by side")
 def main(chosen: Sequence[str] = ()) -> None:
     """Measure all parts, or those chosen, and keep the results beside those of the others."""
     torch.set_num_threads(1)
-    results: dict[str, Any] = load("regions") if chosen else {}
+    results: dict[str, Any] = load("regions") if chosen and (FOLDER / "regions.json").exists() else {}
     start = time.monotonic()
     tests = scenes(128, "test", TESTED)
     test_boxes = searched(tests)
