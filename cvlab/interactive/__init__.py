@@ -7,6 +7,7 @@ from cvlab.interactive.anchors import anchors
 from cvlab.interactive.augmentation import augmentation
 from cvlab.interactive.feature_maps import feature_maps
 from cvlab.interactive.figure import StaticFigure
+from cvlab.interactive.grouping import grouping
 from cvlab.interactive.iou import iou
 from cvlab.interactive.letterbox import letterbox
 from cvlab.interactive.mask_head import mask_head
@@ -25,6 +26,7 @@ __all__ = [
     "anchors",
     "augmentation",
     "feature_maps",
+    "grouping",
     "iou",
     "letterbox",
     "mask_head",

@@ -86,7 +86,7 @@ def mask_head(
         boxes=corners,
         cells=steps.shape[1],
         masks=[base64.b64encode(bytes(mask.flatten().tolist())).decode() for mask in steps],
-        names=as_names(op, "names", names, len(corners), "detection"),
+        names=_distinct(as_names(op, "names", names, len(corners), "detection")[: len(corners)]),
         truths=truths,
         truth=best,
         threshold=float(threshold),
@@ -121,6 +121,11 @@ def _truths(
     overlap, which = mask_iou(pasted, truths.bool()).max(1)
     best = [int(t) if o > 0 else None for o, t in zip(overlap.tolist(), which.tolist(), strict=True)]
     return [_runs(truth) for truth in truths.bool()], best
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Number names that occur more than once."""
+    return [f"{name} {names[: i + 1].count(name)}" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 
 def _runs(mask: Tensor) -> list[int]:

@@ -74,8 +74,8 @@ export function mount(root, state, publish) {
   const sample = (name) => el("span", {}, el("i", { class: `line ${name}`, "aria-hidden": "true" }), NAME[name]);
 
   root.append(
-    caption(state.question, "Drag it or a corner of it; or Tab to one and use the arrow keys (with Shift: half a cell). "
-      + "Point at a bin of a result to see what it is made of."),
+    caption(state.question, "Drag it or a corner of it, or Tab to one and use the arrow keys (with Shift: half a "
+      + "cell). Point at a bin of a result to see what it is made of."),
     layout([view.frame, status, sides], [
       group("Show what is read by", row(choose("pool"), choose("align"),
         state.src ? check("the picture below", now.photo, change("photo")) : null)),
@@ -131,7 +131,7 @@ export function mount(root, state, publish) {
     align: roiAlign(state, box, now.size, now.ratio, now.aligned) });
   const chosen = () => now.size * now.bin[0] + now.bin[1];
 
-  /** The pixels that a method reads: RoIPool's whole cells, and RoIAlign's region, whose cells have their middle at +0.5. */
+  /** The pixels that each method reads: RoIPool's are whole cells; RoIAlign's cells have their middle at + 0.5. */
   function readBy({ pool: { rows, columns }, align: { frame } }) {
     const whole = [columns[0][0], rows[0][0], columns.at(-1)[1], rows.at(-1)[1]];
     return { pool: whole.map((side) => side * stride), align: frame.map((side) => (side + 0.5) * stride) };
@@ -163,15 +163,17 @@ export function mount(root, state, publish) {
     const what = samples === 1 ? "one sample" : `the mean of ${samples} samples`;
     status.textContent = `Bin in row ${i}, column ${j}. RoIPool: the largest of ${read} cells, ${values.pool}. `
       + `RoIAlign: ${what}, ${values.align}.`;
-    const signed = (value) => (Math.abs(value) < 0.05 ? "exact" : `${value > 0 ? "+" : "−"}${grouped(Math.abs(value))}`);
-    const read2 = (name, side) => el("td", { class: Math.abs(off[name][side]) < 0.05 ? "exact" : null },
-      `${grouped(regions[name][side])} `, el("small", {}, signed(off[name][side])));
+    const signed = (value) => `${value > 0 ? "+" : "−"}${grouped(Math.abs(value))}`;
+    const reading = (name, side) => el("td", {}, `${grouped(regions[name][side])} `,
+      el("small", {}, Math.abs(off[name][side]) < 0.05 ? "exact" : signed(off[name][side])));
     sides.body.replaceChildren(...["left", "top", "right", "bottom"].map((name, side) =>
       el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, grouped(now.box[side])),
-        read2("pool", side), read2("align", side))));
-    const text = `Region: ${["x1", "y1", "x2", "y2"].map((name, side) => `${name} ${grouped(now.box[side])}`).join(", ")}`;
-    for (const [name, [, title]] of Object.entries(SIDES))
-      set(parts[name], { "aria-label": `${name === "body" ? "" : `${title}. `}${text}. Arrow keys move it.` });
+        reading("pool", side), reading("align", side))));
+    const corners = ["x1", "y1", "x2", "y2"].map((name, side) => `${name} ${grouped(now.box[side])}`).join(", ");
+    for (const [name, [, title]] of Object.entries(SIDES)) {
+      const which = name === "body" ? "The region" : `The region’s ${title}`;
+      set(parts[name], { "aria-label": `${which}: ${corners}. Arrow keys move it.` });
+    }
     for (const [name, { hand }] of Object.entries(results)) set(hand, { "aria-label":
       `${NAME[name]}: bin in row ${i}, column ${j} is ${values[name]}. Arrow keys choose another.` });
     set(plot.svg, { "aria-label": `The chosen bin's value as the region slides by up to ${grouped(stride)} pixels to `
@@ -236,8 +238,9 @@ export function mount(root, state, publish) {
     const w = (x2 - x1) / now.size, h = (y2 - y1) / now.size;
     const boxes = range(now.size).flatMap((i) => range(now.size).map((j) =>
       [x1 + j * w, y1 + i * h, x1 + (j + 1) * w, y1 + (i + 1) * h]));
+    const screen = (at) => (at + 0.5) * stride * view.scale;
     const dots = ys.flatMap((tall, i) => xs.flatMap((wide, j) => tall.flatMap((v) => wide.map((u) => {
-      const mine = i === now.bin[0] && j === now.bin[1], [cx, cy] = [u, v].map((at) => (at + 0.5) * stride * view.scale);
+      const mine = i === now.bin[0] && j === now.bin[1], [cx, cy] = [screen(u), screen(v)];
       return el("circle", { cx, cy, r: mine ? 4.5 : 3.5, class: mine ? "dot mine" : "dot" });
     }))));
     return [...boxes.flatMap((box) => cased("rect", place(view, box), "bin")),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from cvlab import _check
 from cvlab.metrics._inputs import Detections, Objects, concatenate, read
@@ -30,6 +30,7 @@ class DetectionMetrics:
         area_ranges: Name, smallest and largest area of objects that are evaluated apart, beside all together.
         max_detections: How many detections of one image and class count at most, rising; precision uses the last.
         iou_type: "boxes", or "masks" to compare the objects' pixels; areas are then numbers of pixels.
+        mask_threshold: From this value on a pixel of a mask of probabilities is inside.
 
     Raises:
         InputError: A threshold, a range or a number is not as above, or a name comes twice.
@@ -38,7 +39,8 @@ class DetectionMetrics:
         The numbers are those of pycocotools, which stops at objects of 10^10 square pixels and writes -1 where this
         writes NaN. Scores equal in two images are sorted by the order of the images given here, and by the image's
         number there. Targets may have "iscrowd", and "area": pixels of the object's mask, as COCO has them. An area
-        goes stale when images are resized: without it the box's is used.
+        goes stale when images are resized: without it the box's is used, or the number of the mask's pixels. Masks are
+        not kept: only the IoUs of an image's detections with its objects are. A mask without a pixel overlaps nothing.
 
     Example:
         >>> import torch
@@ -63,10 +65,12 @@ class DetectionMetrics:
         area_ranges: Mapping[str, tuple[float, float]] = AREA_RANGES,
         max_detections: Sequence[int] = (1, 10, 100),
         iou_type: str = "boxes",
+        mask_threshold: float = 0.5,
     ) -> None:
         op = "DetectionMetrics"
         _check.choice(op, "iou_type", iou_type, ("boxes", "masks"))
-        self.iou_type = iou_type
+        _check.fraction(op, "mask_threshold", mask_threshold)
+        self.iou_type, self.mask_threshold = iou_type, float(mask_threshold)
         self.class_names = None if class_names is None else names_of_labels(op, class_names)
         _check.positive(op, "iou_thresholds", iou_thresholds)
         _check.positive(op, "max_detections", max_detections)
@@ -88,32 +92,36 @@ class DetectionMetrics:
         self._detections: list[Detections] = []
         self._objects: list[Objects] = []
         self._overlaps: list[np.ndarray] = []
+        self._num_overlaps = 0
         self.num_images = 0
 
-    def update(self, predictions: Sequence[Mapping[str, Tensor]], targets: Sequence[Mapping[str, Tensor]]) -> None:
+    def update(self, predictions: Sequence[Mapping[str, Any]], targets: Sequence[Mapping[str, Any]]) -> None:
         """Add the predictions and targets of some images; where one is refused, none is added.
 
         Args:
             predictions: For each image a dictionary with `boxes` (N, 4) xyxy in pixels, `labels` (N,) signed integers
-                from 1 on, and `scores` (N,) finite. N may be 0. On any device. For masks also `masks`, (N, H, W) bool,
-                or (N, 1, H, W) or (N, H, W) float, of which 0.5 and more is inside.
+                from 1 on, and `scores` (N,) finite. N may be 0. On any device. For masks also `masks`: (N, H, W) or
+                (N, 1, H, W) bool, integers 0 and 1, or float probabilities, or a list of N encodings as `rle_decode`
+                takes them.
             targets: For each image a dictionary with `boxes` (G, 4), `labels` (G,), and possibly `iscrowd` (G,) and
-                `area` (G,). G may be 0. For masks also `masks` (G, H, W) bool.
+                `area` (G,). G may be 0. For masks also `masks`, likewise.
 
         Raises:
             TypeError: An argument is no list of dictionaries of tensors.
             InputError: The two are not of the same number, a key is missing, a shape or type is wrong, a box is not
-                finite or without area, a label is not one of the classes, a score or an area is not finite, masks are
-                of another size or number.
+                finite or without area, a label is not one of the classes, a score or an area is not finite, or masks
+                are of another number or size, or of wrong values.
         """
+        op = "DetectionMetrics.update"
         num_labels = None if self.class_names is None else len(self.class_names)
-        detections, objects = read("DetectionMetrics.update", predictions, targets, num_labels)
+        detections, objects = read(op, predictions, targets, num_labels)
         if self.iou_type == "masks":
             detections, objects, overlaps = mask_overlaps(
-                "DetectionMetrics.update", predictions, targets, detections, objects
+                op, predictions, targets, detections, objects, self.mask_threshold
             )
-            detections = detections._replace(row=detections.row + sum(len(each) for each in self._overlaps))
+            detections = detections._replace(row=detections.row + self._num_overlaps)
             self._overlaps.append(overlaps)
+            self._num_overlaps += len(overlaps)
         self._detections.append(detections._replace(image=detections.image + self.num_images))
         self._objects.append(objects._replace(image=objects.image + self.num_images))
         self.num_images += len(targets)

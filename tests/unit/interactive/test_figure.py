@@ -17,6 +17,7 @@ from cvlab import interactive
 from cvlab.interactive import StaticFigure
 from cvlab.interactive import figure as module
 from cvlab.interactive.state import LIMIT, as_picture
+from cvlab.proposals import hierarchical_grouping
 
 FOLDER = Path(module.__file__).parent
 BOXES = [[10.0, 20.0, 60.0, 80.0], [15.0, 25.0, 65.0, 85.0]]
@@ -24,6 +25,7 @@ IMAGE = np.full((60, 90, 3), 128, dtype=np.uint8)
 TARGET = {"boxes": BOXES, "labels": [1, 2]}
 FOUND = {**TARGET, "scores": [0.9, 0.8]}
 OPTIONS = [{"text": "Yes", "correct": True, "why": "So it is."}, {"text": "No", "correct": False, "why": "Look again."}]
+GROUPED = hierarchical_grouping(IMAGE / 255, np.arange(90 * 60).reshape(60, 90) // 1800)
 FIGURES = {
     "iou": lambda: interactive.iou(a=BOXES[0], b=BOXES[1]),
     "anchors": lambda: interactive.anchors(truths=BOXES, names=["cat", "dog"]),
@@ -36,7 +38,11 @@ FIGURES = {
     "mixing": lambda: interactive.mixing(IMAGE, IMAGE),
     "feature_maps": lambda: interactive.feature_maps(IMAGE, TARGET, [(6, 9)], [(0.2, 0.3)]),
     "thresholds": lambda: interactive.thresholds([IMAGE], [FOUND], [TARGET]),
+    "grouping": lambda: interactive.grouping(IMAGE, GROUPED, BOXES),
     "training": lambda: interactive.training([(1, {"loss": 2.0})], [{"step": 1, "predictions": FOUND}], IMAGE, TARGET),
+    "roi": lambda: interactive.roi([[0, 1], [2, 3]], [4, 4, 20, 28]),
+    "mask_head": lambda: interactive.mask_head(IMAGE, BOXES[:1], np.full((1, 4, 4), 0.7)),
+    "proposals": lambda: interactive.proposals(IMAGE, BOXES, [0.9, 0.8], BOXES[:1]),
 }
 
 
