@@ -90,7 +90,7 @@ def make(
         for mask in masks:
             for _ in range(2):
                 y, x = rng.integers(0, h), rng.integers(0, w)
-                mask[y : y + rng.integers(1, h), x : x + rng.integers(1, w)] = True
+                mask[y : y + rng.integers(1, h + 1), x : x + rng.integers(1, w + 1)] = True
         return masks
 
     predictions, targets = [], []
