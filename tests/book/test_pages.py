@@ -359,6 +359,31 @@ def test_figures_of_the_chapter_on_ssd(visit, served, name, slider):
     assert not opened.problems
 
 
+@pytest.mark.parametrize(
+    ("page", "name", "slider"),
+    [
+        ("proposals", "grouping", "merges"),
+        ("proposals", "roi", "samples"),
+        ("proposals", "quiz", ""),
+        ("mask_rcnn", "proposals", "best first"),
+        ("mask_rcnn", "mask_head", "threshold"),
+        ("mask_rcnn", "quiz", ""),
+    ],
+)
+def test_figures_of_the_chapters_on_regions(visit, served, page, name, slider):
+    opened = visit(served, f"book/{page}.html")
+    figure = figure_of(opened, name)
+    figure.page.wait_for_function("node => 'values' in node.dataset", arg=figure.element_handle())
+    before = values(figure)
+    if name == "quiz":
+        figure.locator(".options button").first.click()
+    else:
+        press(figure.get_by_role("slider", name=slider).first, "ArrowRight")
+    figure.page.wait_for_timeout(300)
+    assert values(figure) != before
+    assert not opened.problems
+
+
 @pytest.mark.parametrize("address", PAGES)
 def test_links_within_the_book_lead_somewhere(address):
     text = (HTML / address).read_text(encoding="utf-8")
