@@ -100,3 +100,35 @@ def plain_masks(
             raise _check.InputError(f"{where}: masks must be bool, or integers 0 and 1, got {masks.dtype}")
         own["masks"] = masks.bool()
     return plain
+
+
+def keypoint_names(op: str, keypoints: int | Sequence[str]) -> tuple[str, ...]:
+    """Give the names of key points, of which there may be given only the number."""
+    if isinstance(keypoints, str) or (isinstance(keypoints, int) and keypoints < 0):
+        raise _check.InputError(f"{op}: keypoints must be names, or a number of at least 0, got {keypoints!r}")
+    return tuple(str(name) for name in (range(keypoints) if isinstance(keypoints, int) else keypoints))
+
+
+def plain_keypoints(op: str, i: int, target: dict[str, Any], count: int, names: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Give a target's key points (G, n, 2), 0 where they do not count, and which count (G, n); or say what is wrong."""
+    where = f"{op}: target {i}"
+    if "keypoints" not in target:
+        raise _check.InputError(f"{where} must have 'keypoints', got {sorted(target)}")
+    points = target["keypoints"].as_subclass(Tensor)
+    if count == 0:
+        return points.new_zeros(0, len(names), 2, dtype=torch.float32), points.new_zeros(0, len(names)).bool()
+    if points.shape[-1] == 3:
+        points, visible = points[..., :2], points[..., 2] > 0
+    elif "keypoints_visible" in target:
+        visible = target["keypoints_visible"].as_subclass(Tensor).bool()
+    else:
+        raise _check.InputError(f"{where} must have 'keypoints_visible', got {sorted(target)}")
+    _check.numeric(where, "keypoints", points)
+    if points.shape != (count, len(names), 2) or visible.shape != (count, len(names)):
+        raise _check.InputError(
+            f"{where}: keypoints must have shape ({count}, {len(names)}, 2), for {', '.join(names)}, and "
+            f"keypoints_visible ({count}, {len(names)}), got {tuple(points.shape)} and {tuple(visible.shape)}"
+        )
+    points = torch.where(visible[..., None], points, 0.0)
+    _check.finite(where, "keypoints", points)
+    return points, visible

@@ -17,7 +17,7 @@ from cvlab import _check
 from cvlab import weights as shipped
 from cvlab.losses import smooth_l1_loss
 from cvlab.losses.center import penalty_reduced_focal_loss
-from cvlab.models._inputs import batch_images, check_images, plain_targets
+from cvlab.models._inputs import batch_images, check_images, keypoint_names, plain_keypoints, plain_targets
 from cvlab.models._weights import load_weights
 from cvlab.models.backbones import ConvNormAct, SmallBackbone
 from cvlab.models.center_targets import CenterTargets, center_targets, decode_centers
@@ -125,10 +125,7 @@ class CenterNet(nn.Module):
             raise _check.InputError(
                 f"{op}: size must be at least the deepest map's stride, {max(strides)} pixels, got {self.size}"
             )
-        if isinstance(keypoints, str) or (isinstance(keypoints, int) and keypoints < 0):
-            raise _check.InputError(f"{op}: keypoints must be names, or a number of at least 0, got {keypoints!r}")
-        names = range(keypoints) if isinstance(keypoints, int) else keypoints
-        self.keypoints = tuple(str(name) for name in names)
+        self.keypoints = keypoint_names(op, keypoints)
         self.backbone, self.num_classes, self.stride, self.min_iou = backbone, num_classes, strides[0], min_iou
         self.merge = MergeMaps(backbone.channels, width)
         outputs = {"heatmap": num_classes - 1, "offset": 2, "size": 2}
@@ -162,7 +159,7 @@ class CenterNet(nn.Module):
         plain = plain_targets("CenterNet", targets, images, self.num_classes)
         for i, (target, m) in enumerate(zip(plain, to_input, strict=True)):
             if self.keypoints:
-                points, visible = _key_points(i, targets[i], len(target["boxes"]), self.keypoints)
+                points, visible = plain_keypoints("CenterNet", i, targets[i], len(target["boxes"]), self.keypoints)
                 target["keypoints"], target["keypoints_visible"] = m.points(points), visible
             target["boxes"] = m.boxes(target["boxes"])
         map_size = (math.ceil(self.size[0] / self.stride), math.ceil(self.size[1] / self.stride))
@@ -216,31 +213,6 @@ class CenterNet(nn.Module):
                 own["keypoints"] = m.undo_points(centers.keypoints[mine][whole])
             found.append(own)
         return found
-
-
-def _key_points(i: int, target: dict[str, Any], count: int, names: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Give a target's key points (G, n, 2), 0 where they do not count, and which count (G, n); or say what is wrong."""
-    where = f"CenterNet: target {i}"
-    if "keypoints" not in target:
-        raise _check.InputError(f"{where} must have 'keypoints', got {sorted(target)}")
-    points = target["keypoints"].as_subclass(Tensor)
-    if count == 0:
-        return points.new_zeros(0, len(names), 2, dtype=torch.float32), points.new_zeros(0, len(names)).bool()
-    if points.shape[-1] == 3:
-        points, visible = points[..., :2], points[..., 2] > 0
-    elif "keypoints_visible" in target:
-        visible = target["keypoints_visible"].as_subclass(Tensor).bool()
-    else:
-        raise _check.InputError(f"{where} must have 'keypoints_visible', got {sorted(target)}")
-    _check.numeric(where, "keypoints", points)
-    if points.shape != (count, len(names), 2) or visible.shape != (count, len(names)):
-        raise _check.InputError(
-            f"{where}: keypoints must have shape ({count}, {len(names)}, 2), for {', '.join(names)}, and "
-            f"keypoints_visible ({count}, {len(names)}), got {tuple(points.shape)} and {tuple(visible.shape)}"
-        )
-    points = torch.where(visible[..., None], points, 0.0)
-    _check.finite(where, "keypoints", points)
-    return points, visible
 
 
 def center_small(num_classes: int = 11, *, weights: str | None = None, **options: Any) -> CenterNet:

@@ -148,7 +148,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_all_numbers_are_those_of_pycocotools(name, seed):
     predictions, targets = make(seed, **CASES[name])
     if not any(len(p["boxes"]) for p in predictions):
@@ -182,10 +182,10 @@ def test_probabilities_and_encodings_give_the_same():
     predictions, targets = make(7, crowds=0.3)
     expected = list(ours(predictions, targets, 3).values())
     soft = [{**p, "masks": torch.where(p["masks"], 0.5, 0.4999)[:, None]} for p in predictions]  # as torchvision's
-    assert list(ours(soft, targets, 3, batch=100).values()) == expected
+    np.testing.assert_array_equal(list(ours(soft, targets, 3, batch=100).values()), expected)
     coded = [{**p, "masks": [encode(mask) for mask in p["masks"]]} for p in predictions]
     ours_coded = [{**t, "masks": [ops.rle_encode(mask) for mask in t["masks"]]} for t in targets]
-    assert list(ours(coded, ours_coded, 3, batch=1).values()) == expected
+    np.testing.assert_array_equal(list(ours(coded, ours_coded, 3, batch=1).values()), expected)
 
 
 @pytest.mark.parametrize("seed", range(3))

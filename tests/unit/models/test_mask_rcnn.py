@@ -7,6 +7,7 @@ from torch import Tensor
 from cvlab import engine, models, ops
 from cvlab.data import StillLife
 from cvlab.models._canvas import make_canvas
+from cvlab.models.roi_keypoints import decode_keypoints, keypoint_cells, keypoint_loss
 
 NAMES = {
     "fast": ["loss_box_reg", "loss_classifier"],
@@ -139,7 +140,7 @@ def test_masks_come_back_in_the_pictures_own_pixels():
     model.on_canvas = lambda maps, boxes, canvas: [
         {"boxes": torch.tensor([[10.0, 20.0, 30.0, 40.0]]), "scores": torch.ones(1), "labels": torch.ones(1).long()}
     ]
-    model.mask_logits = lambda maps, boxes, canvas: torch.full((1, 11, 28, 28), 50.0)
+    model.mask_head.forward = lambda regions: torch.full((1, 11, 28, 28), 50.0)
     with torch.no_grad():
         found = model([torch.rand(3, 16, 32)])[0]  # enlarged by 2, 16 rows of padding
     assert found["boxes"].tolist() == [[5.0, 2.0, 15.0, 12.0]]
@@ -271,3 +272,49 @@ def test_it_learns_two_pictures_by_heart():
         assert masks.amax(1)[hit].mean() > 0.75
     after = ops.box_iou(targets[0]["boxes"], model.propose(images)[0]["boxes"][:10]).amax(1).mean()
     assert after > before + 0.1
+
+
+def test_key_points():
+    data = StillLife(size=96, split="val")
+    keys = ("boxes", "labels", "masks", "keypoints", "keypoints_visible")
+    items = [
+        ({key: data[i][1][key].as_subclass(Tensor) for key in keys}, data[i][0].as_subclass(Tensor)) for i in (0, 1)
+    ]
+    targets, images = zip(*items, strict=True)
+    model = _model("mask", keypoints=StillLife.KEYPOINTS, keypoint_widths=(8,))
+    losses = model.train()(list(images), list(targets))
+    assert losses["loss_keypoint"].item() == pytest.approx(6.66, abs=1.5)  # log(28 * 28): nothing is known yet
+    sum(losses.values()).backward()
+    with torch.no_grad():
+        found = model.eval()(list(images))
+    for each in found:
+        assert each["keypoints"].shape == (len(each["boxes"]), 3, 2)
+        low, high = each["boxes"][:, None, :2], each["boxes"][:, None, 2:]
+        assert ((each["keypoints"] >= low) & (each["keypoints"] <= high)).all()
+        assert (each["keypoints_scores"] > 0).all()
+    hidden = [{**t, "keypoints_visible": torch.zeros_like(t["keypoints_visible"])} for t in targets]
+    assert model.train()(list(images), hidden)["loss_keypoint"] == 0
+    with pytest.raises(ValueError, match="MaskRCNN: target 0 must have 'keypoints'"):
+        model(list(images), [{key: t[key] for key in keys[:3]} for t in targets])
+    with pytest.raises(ValueError, match=r"keypoints must have shape \(\d, 3, 2\), for stem, tip, centre"):
+        model(list(images), [{**t, "keypoints": t["keypoints"][:, :2]} for t in targets])
+    with pytest.raises(ValueError, match="keypoints must be names, or a number of at least 0, got -1"):
+        _model("mask", keypoints=-1)
+
+
+def test_points_and_cells_by_hand():
+    """A region of 20 x 40 pixels in 4 x 4 cells: a cell is 5 wide and 10 high."""
+    box = torch.tensor([[10.0, 20.0, 30.0, 60.0]])
+    points = torch.tensor([[[17.0, 45.0], [29.9, 59.9], [30.0, 40.0], [9.0, 40.0]]])
+    seen = torch.tensor([[True, True, True, True]])
+    assert keypoint_cells(points, seen, box, 4).tolist() == [[2 * 4 + 1, 15, -1, -1]]
+    assert keypoint_cells(points, ~seen, box, 4).tolist() == [[-1] * 4]
+    logits = torch.zeros(1, 1, 4, 4)
+    logits[0, 0, 2, 1], logits[0, 0, 2, 2], logits[0, 0, 1, 1] = 9.0, 5.0, 3.0
+    found, score = decode_keypoints(logits, box)
+    # the middle of cell (2, 1) is x = 10 + 1.5 * 5, y = 20 + 2.5 * 10; a quarter to the right and up
+    assert found[0, 0].tolist() == [17.5 + 1.25, 45 - 2.5]
+    assert score.item() == pytest.approx(logits.flatten().softmax(0).max().item())
+    loss = keypoint_loss(logits, torch.tensor([[9]]))
+    assert loss.item() == pytest.approx(-logits.flatten().log_softmax(0)[9].item())
+    assert keypoint_loss(logits, torch.tensor([[-1]])) == 0
