@@ -91,7 +91,7 @@ def _pack(masks: Tensor) -> np.ndarray:
 
 def _count(words: np.ndarray) -> np.ndarray:
     """Count the ones of each row."""
-    ones: np.ndarray = _ONES[words].sum(1, dtype=np.int64)
+    ones: np.ndarray = _ONES.take(words).sum(1, dtype=np.int64)
     return ones
 
 
