@@ -46,7 +46,6 @@ def plan_shorter_side(sizes: Sequence[Size], shorter: int, longest: int, divisor
     contents = []
     for height, width in sizes:
         factor = min(shorter / min(height, width), longest / max(height, width))
-        factor = torch.tensor(factor, dtype=torch.float32).item()  # torchvision's precision
         contents.append((max(1, math.floor(height * factor)), max(1, math.floor(width * factor))))
     canvas = tuple(math.ceil(max(content[axis] for content in contents) / divisor) * divisor for axis in (0, 1))
     return [ResizeMap(size, canvas, content, (0, 0)) for size, content in zip(sizes, contents, strict=True)]
