@@ -176,10 +176,9 @@ export function mount(root, state, publish) {
     el("path", { d, class: kind, transform: `scale(${on.scale}) translate(${x} ${y})` });
   const cased = (...all) => [path(...all.with(2, `${all[2]} casing`)), path(...all)];
 
-  /** The chosen mask at the threshold, its box, and the outline of the true one. */
-  function scene(on) {
-    const { x, y, width, height, values } = pasted[now.chosen], truth = state.truth[now.chosen];
-    const mask = shape(values.map((value) => value >= now.threshold), width, height);
+  /** The mask, its box, and the outline of the true one. */
+  function scene(on, mask) {
+    const { x, y } = pasted[now.chosen], truth = state.truth[now.chosen];
     return [path(on, mask.fill, "inside", [x, y]),
       ...(truth !== null && now.outline ? cased(on, outlines[truth].edge, "edge truth") : []),
       ...cased(on, mask.edge, "edge", [x, y]),
@@ -188,14 +187,15 @@ export function mount(root, state, publish) {
 
   /** The picture, and in the lens a square of it around the box. */
   function paint() {
-    const box = boxes[now.chosen], [u, v] = middle(box), { src } = state.picture;
+    const box = boxes[now.chosen], [u, v] = middle(box), { width, height, values } = pasted[now.chosen];
+    const mask = shape(values.map((value) => value >= now.threshold), width, height);
     layer.replaceChildren(...boxes.filter((_, i) => i !== now.chosen)
       .map((other) => drawBox(view, other, "prediction", { width: 1, faint: true })),
-      ...scene(view), tag(view, box, "prediction", names[now.chosen]));
+      ...scene(view, mask), tag(view, box, "prediction", names[now.chosen]));
     const side = 1.2 * Math.max(box[2] - box[0], box[3] - box[1], 4), scale = lens.scale / side;
-    const whole = { href: src, preserveAspectRatio: "none", width: W * scale, height: H * scale };
+    const whole = { href: state.picture.src, preserveAspectRatio: "none", width: W * scale, height: H * scale };
     large.replaceChildren(el("g", { transform: `translate(${(side / 2 - u) * scale} ${(side / 2 - v) * scale})` },
-      el("image", whole), ...scene({ scale })));
+      el("image", whole), ...scene({ scale }, mask)));
   }
 
   function paintGrid() {

@@ -14,6 +14,7 @@ from cvlab.models._inputs import check_images, plain_targets
 from cvlab.models.regions import Samples, region_losses, sample_regions
 from cvlab.models.roi_heads import BoxHead
 from cvlab.ops import batched_nms, decode_boxes, multiscale_roi_align, roi_pool
+from cvlab.ops.boxes import upcast
 from cvlab.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 Proposer = Callable[[Tensor], Tensor]
@@ -196,7 +197,7 @@ class FastRCNN(nn.Module):
         Returns:
             (N, channels, size, size), the regions of all images one after the other.
         """
-        maps = [m.float() for m in maps]
+        maps = [upcast(m) for m in maps]
         if self.pool == "pool":
             return roi_pool(maps[0], list(boxes), size, maps[0].shape[-1] / canvas.size[1])
         return multiscale_roi_align(

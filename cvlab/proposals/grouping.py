@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cvlab.proposals.similarity import SIMILARITIES, describe_regions, similarity
+from cvlab.proposals.similarity import SIMILARITIES, check_measures, check_segments, describe_regions, similarity
 
 
 class Merge(NamedTuple):
@@ -56,15 +56,27 @@ def hierarchical_grouping(image: np.ndarray, segments: np.ndarray, measures: Seq
     Returns:
         The history.
 
+    Raises:
+        InputError: if an argument is not as above, or a measure has another name.
+
     Notes:
         Similarities wait in a heap. A merge adds those of the new region; entries of regions that are gone are skipped
         when they come up. Of equal similarities the pair with the lower numbers goes first.
 
+    Example:
+        >>> image = np.ones((4, 4, 3))
+        >>> image[1:3, 1:3] = 0.0
+        >>> segments = np.array([[0, 0, 0, 0], [0, 1, 2, 0], [0, 1, 2, 0], [0, 0, 0, 0]])
+        >>> [(m.first, m.second, m.box) for m in hierarchical_grouping(image, segments).merges]  # the dark halves first
+        [(1, 2, (1, 1, 3, 3)), (0, 3, (0, 0, 4, 4))]
+
     References:
         Uijlings et al. (2013). Selective search for object recognition. Algorithm 1.
     """
-    regions = describe_regions(image, segments)
-    count = len(regions.size)
+    check_segments("hierarchical_grouping", image, segments)
+    check_measures("hierarchical_grouping", measures)
+    regions = describe_regions(image, segments).with_room()
+    count = int(segments.max()) + 1
     near = neighbours(segments, count)
     pairs = [(i, j) for i in range(count) for j in near[i] if i < j]
     heap: list[tuple[float, int, int]] = []
@@ -78,8 +90,8 @@ def hierarchical_grouping(image: np.ndarray, segments: np.ndarray, measures: Seq
         s, i, j = heapq.heappop(heap)
         if i in gone or j in gone:
             continue
-        regions.merged(i, j)
-        new = len(regions.size) - 1
+        new = count + len(merges)
+        regions.merge(i, j, new)
         gone |= {i, j}
         around = sorted((near[i] | near[j]) - {i, j})
         near.append(set(around))

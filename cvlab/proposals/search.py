@@ -12,6 +12,7 @@ from torch import Tensor
 from cvlab import _check
 from cvlab.ops import nms
 from cvlab.proposals.grouping import hierarchical_grouping
+from cvlab.proposals.similarity import check_pixels
 
 
 class Strategy(NamedTuple):
@@ -52,7 +53,7 @@ def selective_search(
         max_proposals: how many to give at most; None for all.
         sigma: of the blur before the segmentation, pixels.
         min_size: pixels of the smallest first region; None for 1 / 110 of the image.
-        repeated: a box whose IoU with an earlier one is above this is left out.
+        repeated: a box whose IoU with an earlier one is above this is left out. Equal boxes never repeat.
         seed: of the order.
 
     Returns:
@@ -60,7 +61,7 @@ def selective_search(
         random between 0 and its level, which is 1 for the first regions and one more than that of its parts for others.
 
     Raises:
-        InputError: if the image is not as above, the mode is unknown, or a number is below 1.
+        InputError: if the image is not as above, the mode is unknown, or a number is out of its range.
 
     Example:
         >>> image = torch.zeros(3, 32, 32)
@@ -74,9 +75,9 @@ def selective_search(
     op = "selective_search"
     _check.choice(op, "mode", mode, tuple(MODES))
     if max_proposals is not None:
-        _check.positive(op, "(max_proposals,)", (max_proposals,))
-    if min_size is not None:
-        _check.positive(op, "(min_size,)", (min_size,))
+        _whole(op, "max_proposals", max_proposals, 1)
+    _check_segmentation(op, sigma, min_size)
+    _whole(op, "seed", seed, 0)
     _check.fraction(op, "repeated", repeated)
     strategy, rgb = MODES[mode], _pixels(op, image)
     random = np.random.default_rng(seed)
@@ -90,7 +91,8 @@ def selective_search(
                 boxes.append(grouping.boxes)
                 places.append(grouping.levels * random.random(len(grouping.boxes)))
     every = torch.from_numpy(np.concatenate(boxes)).float()
-    return every[nms(every, -torch.from_numpy(np.concatenate(places)), repeated)[:max_proposals]]
+    threshold = min(repeated, 1 - 1e-6)  # no IoU is above 1, but equal boxes go
+    return every[nms(every, -torch.from_numpy(np.concatenate(places)), threshold)[:max_proposals]]
 
 
 def initial_segments(
@@ -107,9 +109,23 @@ def initial_segments(
     Returns:
         (H, W) int64.
 
+    Raises:
+        InputError: if the image is not as above, or a number is out of its range.
+
+    Example:
+        >>> pixels = np.zeros((4, 6, 3))
+        >>> pixels[:, 2:] = 1.0
+        >>> initial_segments(pixels, sigma=0.0)[0].tolist()
+        [0, 0, 1, 1, 1, 1]
+
     References:
         Felzenszwalb, Huttenlocher (2004). Efficient graph-based image segmentation. By scikit-image.
     """
+    op = "initial_segments"
+    check_pixels(op, pixels)
+    if not (0 < scale < np.inf):
+        raise _check.InputError(f"{op}: scale must be finite and above 0, got {scale!r}")
+    _check_segmentation(op, sigma, min_size)
     least = max(1, pixels.shape[0] * pixels.shape[1] // 110) if min_size is None else min_size
     segments = segmentation.felzenszwalb(pixels, scale=scale, sigma=sigma, min_size=least, channel_axis=-1)
     return np.unique(segments, return_inverse=True)[1].reshape(segments.shape).astype(np.int64)
@@ -135,3 +151,17 @@ def _pixels(op: str, image: Tensor) -> np.ndarray:
     _check.numeric(op, "image", plain, floating=True)
     _check.fractions(op, "image", plain)
     return plain.double().permute(1, 2, 0).numpy()
+
+
+def _check_segmentation(op: str, sigma: float, min_size: int | None) -> None:
+    """Refuse a blur or a smallest region that makes no sense."""
+    if not (0 <= sigma < np.inf):
+        raise _check.InputError(f"{op}: sigma must be finite and at least 0, got {sigma!r}")
+    if min_size is not None:
+        _whole(op, "min_size", min_size, 1)
+
+
+def _whole(op: str, name: str, value: int, least: int) -> None:
+    """Refuse what is not a whole number, or one below the least."""
+    if not isinstance(value, int | np.integer) or value < least:
+        raise _check.InputError(f"{op}: {name} must be a whole number, at least {least}, got {value!r}")

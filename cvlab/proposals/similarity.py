@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from cvlab import _check
+
 COLOUR_BINS, TEXTURE_BINS, DIRECTIONS = 25, 10, 8
 SIMILARITIES = ("colour", "texture", "size", "fill")
 """The four measures, each between 0 and 1."""
@@ -31,14 +33,20 @@ class Regions:
     texture: np.ndarray
     pixels: int
 
-    def merged(self, i: int, j: int) -> None:
-        """Append the region that i and j make together: sizes add up, histograms are averaged by size."""
+    def with_room(self) -> Regions:
+        """Copy into arrays with R - 1 empty rows more, one for each merge to come."""
+        rows = (self.size, self.box, self.colour, self.texture)
+        more = [np.concatenate([row, np.zeros((len(row) - 1, *row.shape[1:]))]) for row in rows]
+        return Regions(*more, self.pixels)
+
+    def merge(self, i: int, j: int, new: int) -> None:
+        """Fill the row `new` with what i and j make together: sizes add up, histograms are averaged by size."""
         share = self.size[[i, j]] / self.size[[i, j]].sum()
-        low, high = np.minimum(self.box[i, :2], self.box[j, :2]), np.maximum(self.box[i, 2:], self.box[j, 2:])
-        self.box = np.vstack([self.box, np.concatenate([low, high])])
-        self.colour = np.vstack([self.colour, share @ self.colour[[i, j]]])
-        self.texture = np.vstack([self.texture, share @ self.texture[[i, j]]])
-        self.size = np.append(self.size, self.size[i] + self.size[j])
+        self.box[new, :2] = np.minimum(self.box[i, :2], self.box[j, :2])
+        self.box[new, 2:] = np.maximum(self.box[i, 2:], self.box[j, 2:])
+        self.colour[new] = share @ self.colour[[i, j]]
+        self.texture[new] = share @ self.texture[[i, j]]
+        self.size[new] = self.size[i] + self.size[j]
 
 
 def describe_regions(image: np.ndarray, segments: np.ndarray) -> Regions:
@@ -50,7 +58,19 @@ def describe_regions(image: np.ndarray, segments: np.ndarray) -> Regions:
 
     Returns:
         The sizes, boxes and histograms.
+
+    Raises:
+        InputError: if the image or the segments are not as above.
+
+    Example:
+        >>> image = np.zeros((4, 4, 3))
+        >>> image[:, 1:] = 1.0
+        >>> regions = describe_regions(image, (image[..., 0] > 0.5).astype(int))
+        >>> regions.size.tolist(), regions.box.tolist()
+        ([4.0, 12.0], [[0.0, 0.0, 1.0, 4.0], [1.0, 0.0, 4.0, 4.0]])
     """
+    check_segments("describe_regions", image, segments)
+    segments = segments.astype(np.int64)  # narrow integers would overflow below
     count = int(segments.max()) + 1
     size = np.bincount(segments.ravel(), minlength=count)
     slices = ndimage.find_objects(segments + 1)
@@ -104,9 +124,20 @@ def similarity(
     Returns:
         A number, or (n,).
 
+    Raises:
+        InputError: if there is no measure, or one has another name.
+
+    Example:
+        >>> image = np.zeros((4, 4, 3))
+        >>> image[:, 1:] = 1.0
+        >>> regions = describe_regions(image, (image[..., 0] > 0.5).astype(int))
+        >>> float(similarity(regions, 0, 1, ["size"])), float(similarity(regions, 0, 1, ["fill"]))
+        (0.0, 1.0)
+
     References:
         Uijlings et al. (2013). Selective search for object recognition. Section 3.2.
     """
+    check_measures("similarity", measures)
     both = regions.size[i] + regions.size[j]
     total = np.zeros_like(both)
     for name, histograms in (("colour", regions.colour), ("texture", regions.texture)):
@@ -119,3 +150,41 @@ def similarity(
         sides = np.maximum(a[..., 2:], b[..., 2:]) - np.minimum(a[..., :2], b[..., :2])
         total = total + 1 - (sides[..., 0] * sides[..., 1] - both) / regions.pixels
     return total
+
+
+def check_pixels(op: str, image: np.ndarray) -> None:
+    """Refuse what is not an image (H, W, 3) float in [0, 1] with a pixel at least."""
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"{op}: image must be a numpy.ndarray, got {type(image).__name__}")
+    if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise _check.InputError(f"{op}: image must have shape (H, W, 3), H and W at least 1, got {image.shape}")
+    if not np.issubdtype(image.dtype, np.floating):
+        raise _check.InputError(f"{op}: image must be floating point, got {image.dtype}")
+    low, high = float(image.min()), float(image.max())
+    if not (low >= -1e-6 and high <= 1 + 1e-6):
+        raise _check.InputError(f"{op}: image must lie in [0, 1], got values from {low:g} to {high:g}")
+
+
+def check_segments(op: str, image: np.ndarray, segments: np.ndarray) -> None:
+    """Refuse an image that is none, and segments that do not give each of its pixels one of the numbers 0 to R - 1."""
+    check_pixels(op, image)
+    if not isinstance(segments, np.ndarray):
+        raise TypeError(f"{op}: segments must be a numpy.ndarray, got {type(segments).__name__}")
+    if segments.shape != image.shape[:2]:
+        raise _check.InputError(f"{op}: segments must have shape {image.shape[:2]}, got {segments.shape}")
+    if not np.issubdtype(segments.dtype, np.integer):
+        raise _check.InputError(f"{op}: segments must be integers, got {segments.dtype}")
+    low, high = int(segments.min()), int(segments.max())
+    if low < 0 or high >= segments.size or (np.bincount(segments.ravel().astype(np.int64)) == 0).any():
+        raise _check.InputError(
+            f"{op}: segments must use all numbers from 0 to R - 1, got {len(np.unique(segments))} different ones from "
+            f"{low} to {high}"
+        )
+
+
+def check_measures(op: str, measures: Sequence[str]) -> None:
+    """Refuse no measures, and names of none."""
+    if isinstance(measures, str) or len(measures) == 0:
+        raise _check.InputError(f"{op}: measures must be a sequence of {', '.join(SIMILARITIES)}, got {measures!r}")
+    for i, name in enumerate(measures):
+        _check.choice(op, f"measures[{i}]", name, SIMILARITIES)

@@ -43,13 +43,14 @@ def test_similarities_by_hand():
 def test_a_merged_region_needs_no_pixels():
     image, _ = _item()
     segments = proposals.initial_segments(_hwc(image))
-    regions = proposals.describe_regions(_hwc(image), segments)
-    regions.merged(0, 3)
+    count = int(segments.max()) + 1
+    regions = proposals.describe_regions(_hwc(image), segments).with_room()
+    regions.merge(0, 3, count)
     joined = np.where(segments == 3, 0, segments)
     joined = np.unique(joined, return_inverse=True)[1].reshape(joined.shape)
     anew = proposals.describe_regions(_hwc(image), joined)
     for name in ("size", "box", "colour", "texture"):
-        np.testing.assert_allclose(getattr(regions, name)[-1], getattr(anew, name)[0], atol=1e-9)
+        np.testing.assert_allclose(getattr(regions, name)[count], getattr(anew, name)[0], atol=1e-9)
 
 
 @pytest.mark.parametrize("item", [0, 3, 7])
