@@ -114,12 +114,14 @@ def plain_keypoints(op: str, i: int, target: dict[str, Any], count: int, names: 
     where = f"{op}: target {i}"
     if "keypoints" not in target:
         raise _check.InputError(f"{where} must have 'keypoints', got {sorted(target)}")
+    _check.tensor(where, "keypoints", target["keypoints"])
     points = target["keypoints"].as_subclass(Tensor)
     if count == 0:
         return points.new_zeros(0, len(names), 2, dtype=torch.float32), points.new_zeros(0, len(names)).bool()
     if points.shape[-1] == 3:
         points, visible = points[..., :2], points[..., 2] > 0
     elif "keypoints_visible" in target:
+        _check.tensor(where, "keypoints_visible", target["keypoints_visible"])
         visible = target["keypoints_visible"].as_subclass(Tensor).bool()
     else:
         raise _check.InputError(f"{where} must have 'keypoints_visible', got {sorted(target)}")

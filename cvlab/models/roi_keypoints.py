@@ -19,6 +19,9 @@ def keypoint_cells(points: Tensor, visible: Tensor, boxes: Tensor, size: int) ->
     Returns:
         (N, n) int64, row * size + column; -1 for points that do not count or lie outside the region.
 
+    Notes:
+        A region is half-open here; in torchvision a point exactly on its right or lower edge belongs to the last cell.
+
     Example:
         >>> points = torch.tensor([[[15.0, 12.0], [40.0, 12.0]]])
         >>> keypoint_cells(points, torch.tensor([[True, True]]), torch.tensor([[10.0, 10.0, 30.0, 30.0]]), 4)

@@ -34,7 +34,7 @@ class Grouping:
 
     segments: np.ndarray
     boxes: np.ndarray
-    merges: list[Merge]
+    merges: list  # of Merge
 
     @property
     def levels(self) -> np.ndarray:

@@ -132,6 +132,30 @@ def test_the_mask_is_that_of_the_detections_class(images):
     assert masks_to_boxes(found["masks"][two] > 0.5, half_open=True).tolist() == boxes.tolist()
 
 
+def test_key_points_in_the_images_own_pixels():
+    """An image of 8 x 16 pixels, twice as large on the canvas; a region of 8 x 4 pixels in 8 x 8 cells."""
+    model = mask(keypoints=["tip"], keypoint_widths=(4,), score_thresh=0.0, positive_share=1.0, detections_per_img=1)
+    for parameter in model.box_head.offsets.parameters():
+        nn.init.zeros_(parameter)
+    answer = torch.zeros(1, 1, 8, 8)
+    answer[0, 0, 3, 5] = 50.0
+    model.keypoint_head.forward = lambda regions: answer
+    image, boxes = torch.rand(3, 8, 16), torch.tensor([[4.0, 2.0, 12.0, 6.0]])
+    found = model([image], proposals=[boxes])[0]
+    assert found["boxes"].tolist() == boxes.tolist()
+    assert found["keypoints"].tolist() == [[[4 + 5.5, 2 + 3.5 / 2]]]  # the cell's middle
+    assert found["keypoints_scores"].tolist() == [[1.0]]
+    given = target(boxes.tolist(), [1], (8, 16))
+    model.train()
+    for x, loss in ((9.0, 0), (9.9, 0), (10.0, 50)):  # the next cell begins at 10
+        points = {"keypoints": torch.tensor([[[x, 3.6, 2.0]]])}
+        assert model([image], [given | points], [boxes[:0]])["loss_keypoint"].item() == pytest.approx(loss, abs=1e-6)
+    with pytest.raises(TypeError, match="MaskRCNN: target 0: keypoints must be a torch.Tensor, got list"):
+        model([image], [given | {"keypoints": [[1.0, 2.0, 1.0]]}])
+    with pytest.raises(ValueError, match="MaskRCNN: target 0 must have 'keypoints_visible'"):
+        model([image], [given | {"keypoints": torch.zeros(1, 1, 2)}])
+
+
 def test_state_is_all_there_is(images):
     model, again = mask(), mask(num_classes=3)
     for parameter in again.parameters():

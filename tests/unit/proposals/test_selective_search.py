@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from cvlab import metrics, ops, proposals
 from cvlab.data import StillLife
@@ -81,6 +84,51 @@ def test_the_order_of_merges_by_hand():
     assert [(m.first, m.second, m.new, m.box) for m in merges] == [(1, 2, 3, (2, 2, 6, 6)), (0, 3, 4, (0, 0, 8, 8))]
 
 
+def test_two_colours_by_hand():
+    """A picture of 4 x 4, one black column: one merge, of which colour says 0, size 1 - 16 / 16 = 0, and fill 1 - 0."""
+    image = np.ones((4, 4, 3))
+    image[:, 0] = 0.0
+    segments = (image[..., 0] > 0.5).astype(np.int64)
+    for measures, expected in ((["colour"], 0), (["size"], 0), (["fill"], 1), (["colour", "size", "fill"], 1)):
+        grouping = proposals.hierarchical_grouping(image, segments, measures)
+        assert grouping.merges == [(0, 1, 2, expected, (0, 0, 4, 4))]
+        assert grouping.boxes.tolist() == [[0, 0, 1, 4], [1, 0, 4, 4], [0, 0, 4, 4]]
+        assert grouping.levels.tolist() == [1, 1, 2]
+
+
+def test_narrow_integers_number_regions_too():
+    image = _hwc(_item()[0])
+    segments = np.arange(96 * 96).reshape(96, 96) // 512  # 18 regions; 18 * 25 bins do not fit into a byte
+    wide, narrow = (proposals.hierarchical_grouping(image, segments.astype(kind)) for kind in (np.int64, np.uint8))
+    assert wide.merges == narrow.merges
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.tuples(st.integers(1, 6), st.integers(1, 6)).flatmap(
+        lambda size: arrays(np.int64, size, elements=st.integers(0, 5))
+    ),
+    st.sets(st.sampled_from(proposals.SIMILARITIES), min_size=1).map(sorted),
+)
+def test_each_merge_is_of_neighbours_and_boxes_both(labels, measures):
+    segments = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
+    image = np.random.default_rng(0).random((*labels.shape, 3))
+    grouping = proposals.hierarchical_grouping(image, segments, measures)
+    current, boxes = segments.copy(), grouping.boxes
+    count = int(segments.max()) + 1
+    assert len(grouping.merges) == count - 1
+    for k, merge in enumerate(grouping.merges):
+        assert merge.new == count + k
+        one, other = (np.pad(current == i, 1) for i in (merge.first, merge.second))
+        assert any((np.roll(one, step, axis) & other).any() for axis in (0, 1) for step in (1, -1))
+        current[(current == merge.first) | (current == merge.second)] = merge.new
+        rows, columns = np.nonzero(current == merge.new)
+        hull = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        assert merge.box == hull == tuple(boxes[merge.new])
+        assert -1e-9 <= merge.similarity <= len(measures) + 1e-9
+    assert boxes[-1].tolist() == [0, 0, labels.shape[1], labels.shape[0]]
+
+
 @pytest.mark.parametrize("mode", ["single", "fast", "quality"])
 def test_boxes_are_inside_different_and_the_same_again(mode):
     image, _ = _item(1, 64)
@@ -93,6 +141,21 @@ def test_boxes_are_inside_different_and_the_same_again(mode):
     assert overlap.max() <= 0.8
     assert torch.equal(boxes, proposals.selective_search(image, mode))
     assert len(proposals.selective_search(image, mode, max_proposals=3)) == 3
+
+
+def test_the_seed_decides_the_order():
+    image, _ = _item(1, 64)
+    first, again, other = (proposals.selective_search(image, seed=seed, repeated=1.0) for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert sorted(first.tolist()) == sorted(other.tolist())  # only the order
+    assert len(first) == len(first.unique(dim=0))  # no box comes twice, even where all are asked for
+    assert [0, 0, 64, 64] in first.tolist()
+
+
+def test_bytes_and_floats_give_the_same():
+    image = (_item(2, 64)[0] * 255).round().to(torch.uint8)
+    assert torch.equal(proposals.selective_search(image), proposals.selective_search(image.double() / 255))
 
 
 def test_more_groupings_find_more():
@@ -133,7 +196,71 @@ def test_bad_input(arguments, message):
         proposals.selective_search(*arguments)
 
 
-@pytest.mark.parametrize("options", [{"max_proposals": 0}, {"min_size": -1}, {"repeated": 2.0}])
-def test_bad_settings(options):
-    with pytest.raises(ValueError, match=next(iter(options))):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_proposals": 0}, "max_proposals must be a whole number, at least 1, got 0"),
+        ({"max_proposals": 2.5}, "max_proposals must be a whole number, at least 1, got 2.5"),
+        ({"min_size": -1}, "min_size must be a whole number, at least 1, got -1"),
+        ({"sigma": -0.5}, "sigma must be finite and at least 0, got -0.5"),
+        ({"seed": -1}, "seed must be a whole number, at least 0, got -1"),
+        ({"repeated": 2.0}, r"repeated must lie in \[0, 1\], got 2.0"),
+    ],
+)
+def test_bad_settings(options, message):
+    with pytest.raises(ValueError, match=f"selective_search: {message}"):
         proposals.selective_search(torch.zeros(3, 4, 4), **options)
+
+
+def test_bad_scale():
+    with pytest.raises(ValueError, match="initial_segments: scale must be finite and above 0, got 0"):
+        proposals.initial_segments(np.zeros((4, 4, 3)), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("image", "segments", "message"),
+    [
+        (
+            np.zeros((4, 4)),
+            np.zeros((4, 4), int),
+            r"image must have shape \(H, W, 3\), H and W at least 1, got \(4, 4\)",
+        ),
+        (np.zeros((4, 4, 3), int), np.zeros((4, 4), int), "image must be floating point, got int64"),
+        (np.full((4, 4, 3), 255.0), np.zeros((4, 4), int), r"image must lie in \[0, 1\], got values from 255 to 255"),
+        (np.full((4, 4, 3), np.nan), np.zeros((4, 4), int), "got values from nan to nan"),
+        (np.zeros((4, 4, 3)), np.zeros((4, 5), int), r"segments must have shape \(4, 4\), got \(4, 5\)"),
+        (np.zeros((4, 4, 3)), np.zeros((4, 4)), "segments must be integers, got float64"),
+        (np.zeros((4, 4, 3)), np.eye(4, dtype=int) * 2, "from 0 to R - 1, got 2 different ones from 0 to 2"),
+        (np.zeros((4, 4, 3)), np.eye(4, dtype=int) - 1, "from 0 to R - 1, got 2 different ones from -1 to 0"),
+        (np.zeros((4, 4, 3)), np.eye(4, dtype=int) * 10**15, "got 2 different ones from 0 to 1000000000000000"),
+    ],
+)
+@pytest.mark.parametrize("function", [proposals.describe_regions, proposals.hierarchical_grouping])
+def test_bad_images_and_segments(function, image, segments, message):
+    with pytest.raises(ValueError, match=f"{function.__name__}: .*{message}"):
+        function(image, segments)
+
+
+def test_bad_kinds_of_arguments():
+    with pytest.raises(TypeError, match="selective_search: image must be a torch.Tensor, got ndarray"):
+        proposals.selective_search(np.zeros((3, 4, 4)))
+    with pytest.raises(TypeError, match="initial_segments: image must be a numpy.ndarray, got Tensor"):
+        proposals.initial_segments(torch.zeros(4, 4, 3))
+    with pytest.raises(TypeError, match="hierarchical_grouping: segments must be a numpy.ndarray, got list"):
+        proposals.hierarchical_grouping(np.zeros((1, 1, 3)), [[0]])
+
+
+@pytest.mark.parametrize(
+    ("measures", "message"),
+    [
+        ([], r"measures must be a sequence of colour, texture, size, fill, got \[\]"),
+        ("fill", "measures must be a sequence of colour, texture, size, fill, got 'fill'"),
+        (["size", "form"], r"measures\[1\] must be one of colour, texture, size, fill, got 'form'"),
+    ],
+)
+def test_bad_measures(measures, message):
+    image, segments = np.zeros((1, 2, 3)), np.array([[0, 1]])
+    with pytest.raises(ValueError, match=f"hierarchical_grouping: {message}"):
+        proposals.hierarchical_grouping(image, segments, measures)
+    with pytest.raises(ValueError, match=f"similarity: {message}"):
+        proposals.similarity(proposals.describe_regions(image, segments), 0, 1, measures)
