@@ -23,7 +23,7 @@ def rle_encode(mask: Tensor) -> Rle:
         mask: (H, W) bool.
 
     Returns:
-        {"size": [H, W], "counts": bytes}, byte for byte what pycocotools writes.
+        A dictionary of `size`, height and width, and `counts`, bytes; byte for byte what pycocotools writes.
 
     Raises:
         InputError: The mask is not (H, W) bool.

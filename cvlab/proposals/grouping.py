@@ -38,7 +38,7 @@ class Grouping:
 
     @property
     def levels(self) -> np.ndarray:
-        """The level of each region (2 R - 1,): 1 for the first ones, one more than its parts' for a merged one."""
+        """Levels (2 R - 1,), which are 1 for the first regions and one more than their parts' for merged ones."""
         levels = np.ones(len(self.boxes), np.int64)
         for merge in self.merges:
             levels[merge.new] = 1 + max(levels[merge.first], levels[merge.second])

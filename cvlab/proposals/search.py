@@ -29,7 +29,7 @@ MODES = {
     "fast": Strategy(("hsv", "lab"), (100.0, 200.0), (_ALL, _SHAPE)),
     "quality": Strategy(("hsv", "lab", "rgb"), (50.0, 100.0, 200.0), (_ALL, _SHAPE, ("fill",), ("size",))),
 }
-"""The modes: one grouping, eight, or thirty-six. More groupings find more objects, and take longer."""
+"""One grouping, eight, or thirty-six; more of them find more objects, and take longer."""
 
 
 def selective_search(
@@ -57,7 +57,7 @@ def selective_search(
         seed: of the order.
 
     Returns:
-        (P, 4) float32 xyxy, half-open, pixels. Regions that few merges made tend to come first: each is placed at
+        (P, 4) float32 xyxy, half-open, pixels. Regions that few merges made tend to come first. Each is placed at
         random between 0 and its level, which is 1 for the first regions and one more than that of its parts for others.
 
     Raises:
