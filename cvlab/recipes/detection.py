@@ -113,7 +113,7 @@ def options_of(recipe: DetectionRecipe) -> dict[str, Any]:
 
 
 class BoxesAndMasks:
-    """COCO's twelve numbers of boxes, and the same of masks under names that begin with "mask_"."""
+    """COCO's twelve numbers of boxes, and the same of masks, whose names begin with mask and an underscore."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.parts = {"": DetectionMetrics(names), "mask_": DetectionMetrics(names, iou_type="masks")}
