@@ -90,9 +90,9 @@ def _places() -> Iterator[Case]:
     yield Case("between four cells that do not lie in a plane", (grid, 1.5, 1.25))
     yield Case("on the last row and column", (grid, 2.0, 2.0))
     g = _generator(42)
-    for _ in range(3):
+    for i in range(1, 4):
         y, x = (round(float(v), 2) for v in torch.rand(2, generator=g) * 4.9)
-        yield Case("a random place in a random map", (torch.rand(6, 6, generator=g), y, x))
+        yield Case(f"a random place in a random map, number {i}", (torch.rand(6, 6, generator=g), y, x))
 
 
 def _level(width: float, height: float, lowest: int, highest: int) -> int:
@@ -142,7 +142,10 @@ def _two_masks() -> Iterator[Case]:
     yield Case("two empty masks: 0, not NaN", (left & ~left, left & ~left))
     g = _generator(44)
     for share in (0.3, 0.7):
-        yield Case("random masks", (torch.rand(9, 7, generator=g) < share, torch.rand(9, 7, generator=g) < 0.5))
+        yield Case(
+            f"random masks, {share:.0%} of the first set",
+            (torch.rand(9, 7, generator=g) < share, torch.rand(9, 7, generator=g) < 0.5),
+        )
 
 
 def _runs(mask: Tensor) -> Tensor:
@@ -193,8 +196,8 @@ def _regions_and_boxes() -> Iterator[Case]:
         "shifts are measured in the region's sides, not the box's", [0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 45.0, 45.0]
     )
     g = _generator(47)
-    for region, box in zip(_random_boxes(3, g), _random_boxes(3, g), strict=True):
-        yield Case("random", (region, box))
+    for i, (region, box) in enumerate(zip(_random_boxes(3, g), _random_boxes(3, g), strict=True), 1):
+        yield Case(f"random boxes {i}", (region, box))
 
 
 EXERCISES = {
