@@ -1,13 +1,11 @@
-"""cvlab.ops.roi and cvlab.ops.masks against torchvision's operators and pycocotools."""
+"""cvlab.ops.roi against torchvision's operators."""
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import torch
 import torchvision
-from pycocotools import mask as coco
 from torch import Tensor
-from torchvision.models.detection.roi_heads import paste_masks_in_image, project_masks_on_boxes
+from torchvision.models.detection.roi_heads import project_masks_on_boxes
 
 from benchmarks.timing import Row
 from cvlab import ops
@@ -61,11 +59,6 @@ def rows() -> Iterator[Row]:
         lambda: ops.roi_pool(maps, boxes, 7, 0.25),
         {"torchvision": lambda: torchvision.ops.roi_pool(maps, boxes, 7, 0.25)},
     )
-    yield from mask_rows(g)
-
-
-def mask_rows(g: torch.Generator) -> Iterator[Row]:
-    """Yield the rows of masks."""
     target = StillLife(128, "train", count=(6, 9))[0][1]
     masks, boxes = (target[name].as_subclass(Tensor) for name in ("masks", "boxes"))
     count = len(masks)
@@ -74,20 +67,3 @@ def mask_rows(g: torch.Generator) -> Iterator[Row]:
         lambda: ops.mask_targets(masks, boxes),
         {"torchvision": lambda: project_masks_on_boxes(masks.float(), boxes, torch.arange(count), 28)},
     )
-    for number, size in ((8, 128), (100, 800)):
-        small, where = torch.rand(number, 1, 28, 28, generator=g), boxes_in(number, size, g)
-        yield Row(
-            f"paste_masks, {number} masks into {size} x {size}",
-            lambda small=small, where=where, size=size: ops.paste_masks(small, where, (size, size)),
-            {
-                "torchvision": lambda small=small, where=where, size=size: paste_masks_in_image(
-                    small, where, (size, size)
-                )
-            },
-        )
-    picture = torch.zeros(480, 640, dtype=torch.bool)
-    picture[100:300, 200:500] = torch.rand(200, 300, generator=g) < 0.999
-    packed = np.asfortranarray(picture.numpy().astype(np.uint8))
-    encoded = coco.encode(packed)
-    yield Row("rle_encode, 480 x 640", lambda: ops.rle_encode(picture), {"pycocotools": lambda: coco.encode(packed)})
-    yield Row("rle_decode, 480 x 640", lambda: ops.rle_decode(encoded), {"pycocotools": lambda: coco.decode(encoded)})

@@ -21,7 +21,16 @@ from cvlab.ops.nms import batched_nms, nms, nms_reference
 from cvlab.ops.offsets import decode_boxes, encode_boxes
 from cvlab.ops.onnx import onnx_translations
 from cvlab.ops.polygons import polygons_to_mask
-from cvlab.ops.rle import pack_counts, rle_area, rle_decode, rle_encode, rle_to_box, run_lengths, unpack_counts
+from cvlab.ops.rle import (
+    pack_counts,
+    rle_area,
+    rle_decode,
+    rle_encode,
+    rle_iou,
+    rle_to_box,
+    run_lengths,
+    unpack_counts,
+)
 from cvlab.ops.roi import (
     assign_levels,
     multiscale_roi_align,
@@ -40,6 +49,7 @@ __all__ = [
     "rle_area",
     "rle_decode",
     "rle_encode",
+    "rle_iou",
     "rle_to_box",
     "run_lengths",
     "unpack_counts",

@@ -9,8 +9,12 @@ import torch
 from torch import Tensor
 
 from cvlab import _check
+from cvlab.ops._size import whole_size
 from cvlab.ops.boxes import upcast
 from cvlab.ops.roi import roi_align
+
+_AT_ONCE = 2**23
+"""So many pixels, of all masks together, are turned into floats at a time: 32 MiB."""
 
 
 def mask_iou(masks1: Tensor, masks2: Tensor, iscrowd: Tensor | None = None) -> Tensor:
@@ -37,21 +41,36 @@ def mask_iou(masks1: Tensor, masks2: Tensor, iscrowd: Tensor | None = None) -> T
     """
     op = "mask_iou"
     for name, value in (("masks1", masks1), ("masks2", masks2)):
-        _check.tensor(op, name, value)
         _check.shape(op, name, value, ("N", "H", "W"))
         if value.dtype != torch.bool:
             raise _check.InputError(f"{op}: {name} must be bool, got {value.dtype}")
     if masks1.shape[1:] != masks2.shape[1:]:
         sizes = f"{tuple(masks1.shape[1:])} and {tuple(masks2.shape[1:])}"
         raise _check.InputError(f"{op}: masks1 and masks2 must be of one size, got {sizes}")
-    first, second = masks1.flatten(1).float(), masks2.flatten(1).float()  # (N, H, W) -> (N, H W)
-    both = (first @ second.t()).double()  # whole numbers, exact in float32 up to 2^24
-    area1, area2 = first.sum(1).double()[:, None], second.sum(1).double()[None]
-    whole = area1 + area2 - both
     if iscrowd is not None:
         _check.length(op, "iscrowd", iscrowd, len(masks2), "mask")
-        whole = torch.where(iscrowd.bool()[None], area1, whole)
+    both, area1, area2 = _count_pixels(masks1.flatten(1), masks2.flatten(1))  # (N, H, W) -> (N, H W)
+    whole = area1[:, None] + area2 - both
+    if iscrowd is not None:
+        whole = torch.where(iscrowd.bool(), area1[:, None], whole)
     return both / whole.clamp(min=1)
+
+
+def _count_pixels(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Count the pixels (N, M) that two masks share, and those of each, (N,) and (M,), a part of the picture at a time.
+
+    Each part is one matrix product; its counts are whole numbers below 2^24, exact in float32.
+    """
+    count, pixels = len(first) + len(second), first.shape[1]
+    both = torch.zeros(len(first), len(second), dtype=torch.float64, device=first.device)
+    area1, area2 = both.new_zeros(len(first)), both.new_zeros(len(second))
+    step = max(_AT_ONCE // max(count, 1), 1)
+    for start in range(0, pixels, step):
+        a, b = first[:, start : start + step].float(), second[:, start : start + step].float()
+        both += a @ b.t()
+        area1 += a.sum(1)
+        area2 += b.sum(1)
+    return both, area1, area2
 
 
 def mask_targets(masks: Tensor, boxes: Tensor, size: int = 28, aligned: bool = True) -> Tensor:
@@ -61,8 +80,8 @@ def mask_targets(masks: Tensor, boxes: Tensor, size: int = 28, aligned: bool = T
         masks: (N, H, W) bool, the mask of the object of each region.
         boxes: (N, 4) float, the regions, xyxy, pixels.
         size: Side of the result, cells.
-        aligned: As in `roi_align`. Without it the targets lie half a pixel too far to the right and below, and the
-            network learns to say so.
+        aligned: As in `roi_align`. Without it the cut is made half a pixel too far to the right and below, so that the
+            mask lies half a pixel too far to the left and above, and the network learns to say so.
 
     Returns:
         (N, size, size) float32 in [0, 1], the share of each cell that the mask covers; 0 outside the picture.
@@ -103,13 +122,14 @@ def paste_masks(masks: Tensor, boxes: Tensor, size: tuple[int, int], padding: in
         size: (height, width) of the pictures.
         padding: Cells of 0 laid around each mask before it is enlarged, so that it can end inside its box.
         rounded: Bring boxes to whole pixels first, as torchvision does, which moves masks by up to a pixel; without it
-            each pixel's centre is looked up in the box as it is.
+            each pixel's centre is looked up in the box as it is, as detectron2 does.
 
     Returns:
-        (N, height, width) float in the dtype of `masks`; 0 outside the boxes.
+        (N, height, width) float in the dtype of `masks`; 0 outside the boxes, but for a soft edge of half a cell.
 
     Raises:
-        InputError: A shape is wrong, a box is not finite or upside down, or the size is not two numbers above 0.
+        InputError: A shape is wrong, a mask or box is not finite, a box is upside down, or the size is not two whole
+            numbers above 0.
 
     Notes:
         torchvision's `paste_masks_in_image`, one mask after the other there; here all are two matrix products.
@@ -120,14 +140,7 @@ def paste_masks(masks: Tensor, boxes: Tensor, size: tuple[int, int], padding: in
                 [0., 1., 1., 0.],
                 [0., 0., 0., 0.]])
     """
-    op = "paste_masks"
-    _check.numeric(op, "masks", masks, floating=True)
-    small = masks[:, 0] if masks.dim() == 4 and masks.shape[1] == 1 else masks
-    _check.shape(op, "masks", small, ("N", "M", "M"))
-    _check.boxes(op, "boxes", boxes, dims="N")
-    _check.length(op, "masks", small[:, 0, 0], len(boxes), "box")
-    _check.positive(op, "size", size, "height, width")
-    small = torch.nn.functional.pad(upcast(small), (padding,) * 4)
+    small = torch.nn.functional.pad(upcast(_checked(masks, boxes, size, padding)), (padding,) * 4)
     cells = small.shape[1]
     corners = _grown(upcast(boxes), cells / (cells - 2 * padding))
     rows, columns = (
@@ -135,6 +148,24 @@ def paste_masks(masks: Tensor, boxes: Tensor, size: tuple[int, int], padding: in
         for axis, length in ((1, size[0]), (0, size[1]))
     )
     return (rows.to(small.dtype) @ small @ columns.to(small.dtype).transpose(1, 2)).to(masks.dtype)
+
+
+def _checked(masks: Tensor, boxes: Tensor, size: tuple[int, int], padding: int) -> Tensor:
+    """Refuse what `paste_masks` cannot paste, and give the masks as (N, M, M)."""
+    op = "paste_masks"
+    _check.numeric(op, "masks", masks, floating=True)
+    small = masks[:, 0] if masks.dim() == 4 and masks.shape[1] == 1 else masks
+    _check.shape(op, "masks", small, ("N", "M", "M"))
+    if small.shape[1] != small.shape[2] or small.shape[1] == 0:
+        raise _check.InputError(f"{op}: masks must be square, of one cell or more, got {tuple(masks.shape)}")
+    _check.finite(op, "masks", small)
+    _check.boxes(op, "boxes", boxes, dims="N")
+    if len(small) != len(boxes):
+        raise _check.InputError(f"{op}: there must be one mask for each of {len(boxes)} boxes, got {len(small)}")
+    whole_size(op, size)
+    if not isinstance(padding, int) or padding < 0:
+        raise _check.InputError(f"{op}: padding must be a whole number of at least 0, got {padding!r}")
+    return small
 
 
 def paste_mask_reference(mask: Tensor, box: Tensor, size: tuple[int, int]) -> Tensor:
@@ -176,11 +207,11 @@ def _grown(boxes: Tensor, factor: float) -> Tensor:
 
 def _enlargement(start: Tensor, end: Tensor, length: int, cells: int, rounded: bool) -> Tensor:
     """Give the weights (N, length, cells) with which pixels along one axis are made of cells."""
-    pixel = torch.arange(length, device=start.device, dtype=start.dtype)
+    pixel = torch.arange(length, device=start.device, dtype=start.dtype) + 0.5
     if rounded:
         start, end = start.trunc(), end.trunc() + 1
-    side = (end - start)[:, None].clamp(min=1.0 if rounded else torch.finfo(start.dtype).tiny)
-    inside = (pixel + 0.5 - start[:, None]) / side  # (N, length), 0 to 1 in the box
+    start, end = start[:, None], end[:, None]
+    inside = (pixel - start) / (end - start).clamp(min=torch.finfo(start.dtype).tiny)  # (N, length), 0 to 1 in the box
     at = (inside * cells - 0.5).clamp(0, cells - 1)
     weights = (1 - (at[..., None] - torch.arange(cells, device=start.device, dtype=start.dtype)).abs()).clamp(min=0)
-    return weights * ((inside >= 0) & (inside <= 1))[..., None]
+    return weights * ((pixel >= start) & (pixel < end))[..., None]

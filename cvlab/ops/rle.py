@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cvlab import _check
+from cvlab.ops._size import whole_size
 
 Rle = dict[str, Any]
 
@@ -82,7 +84,7 @@ def unpack_counts(text: bytes) -> list[int]:
     """Read the text that `pack_counts` writes.
 
     Raises:
-        InputError: A character is not one of the 64 allowed, or the last number breaks off.
+        InputError: A character is not one of the 64 allowed, a number has more than 60 bits, or the last breaks off.
 
     Example:
         >>> unpack_counts(b"5X131")
@@ -97,6 +99,8 @@ def unpack_counts(text: bytes) -> list[int]:
         value |= (code & 31) << shift
         shift += 5
         if code & 32:
+            if shift > 55:
+                raise _check.InputError(f"rle_decode: counts[{place}] belongs to a number of more than 60 bits")
             continue
         if code & 16:
             value -= 1 << shift
@@ -124,9 +128,12 @@ def rle_decode(rle: Mapping[str, Any]) -> Tensor:
         tensor([[False,  True],
                 [False,  True]])
     """
-    height, width, counts = _read(rle)
-    values = np.arange(len(counts)) % 2 == 1
-    pixels = np.repeat(values, counts)
+    return fill_runs(*_read(rle))
+
+
+def fill_runs(height: int, width: int, counts: Sequence[int] | np.ndarray) -> Tensor:
+    """Write runs that fill a mask (height, width) bool, column by column, the zeros first."""
+    pixels = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
     return torch.from_numpy(pixels.reshape(width, height).T.copy())
 
 
@@ -154,21 +161,94 @@ def rle_to_box(rle: Mapping[str, Any]) -> Tensor:
     return torch.tensor([int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1], dtype=torch.float32)
 
 
+def rle_iou(
+    rles1: Sequence[Mapping[str, Any]], rles2: Sequence[Mapping[str, Any]], iscrowd: Sequence[bool] | None = None
+) -> Tensor:
+    """Compute the intersection over union of each mask with each other mask, without unpacking them.
+
+    Args:
+        rles1: N masks of one size, as `rle_decode` takes them.
+        rles2: M masks of the same size.
+        iscrowd: M marks of masks that stand for crowds: there the intersection is divided by the first mask's area.
+
+    Returns:
+        (N, M) float64, as `mask_iou`; 0 where both masks are empty.
+
+    Raises:
+        InputError: The masks are of different sizes, there is not one crowd mark for each, or as `rle_decode`.
+
+    Notes:
+        pycocotools' `iou` gives NaN for an empty mask over a crowd.
+
+    Example:
+        >>> rle_iou([{"size": [2, 3], "counts": [0, 4, 2]}], [{"size": [2, 3], "counts": [2, 4]}])  # 2 pixels of 6
+        tensor([[0.3333]], dtype=torch.float64)
+    """
+    op = "rle_iou"
+    if iscrowd is not None and len(iscrowd) != len(rles2):
+        raise _check.InputError(f"{op}: iscrowd must have one mark for each of {len(rles2)} masks, got {len(iscrowd)}")
+    read = [_read(rle) for rle in (*rles1, *rles2)]
+    for i, (height, width, _) in enumerate(read):
+        if (height, width) != read[0][:2]:
+            where = f"rles1[{i}]" if i < len(rles1) else f"rles2[{i - len(rles1)}]"
+            raise _check.InputError(f"{op}: all masks must be of size {read[0][:2]}, got {(height, width)} in {where}")
+    runs = [_Runs(counts) for *_, counts in read]
+    iou = torch.zeros(len(rles1), len(rles2), dtype=torch.float64)
+    for j, second in enumerate(runs[len(rles1) :]):
+        crowd = iscrowd is not None and bool(iscrowd[j])
+        for i, first in enumerate(runs[: len(rles1)]):
+            both = first.shared(second)
+            iou[i, j] = both / max(first.area if crowd else first.area + second.area - both, 1)
+    return iou
+
+
+class _Runs:
+    """Holds where runs end, and how many ones there are up to there: between two ends that number is a straight line.
+
+    So the ones of another mask within a run are the difference of its line at the run's end and start.
+    """
+
+    def __init__(self, counts: Sequence[int]) -> None:
+        self.ends = np.cumsum([0, *counts])
+        self.ones = np.cumsum([0, *(count * (i % 2) for i, count in enumerate(counts))])
+        self.area = int(self.ones[-1])
+
+    def shared(self, other: _Runs) -> int:
+        """Count the pixels that are ones in both."""
+        up_to = np.interp(self.ends, other.ends, other.ones)  # whole numbers, exact
+        return int(np.diff(up_to)[1::2].sum())
+
+
 def _read(rle: Mapping[str, Any]) -> tuple[int, int, list[int]]:
     """Check an encoding, and give height, width and counts."""
     op = "rle_decode"
+    if not isinstance(rle, Mapping):
+        raise TypeError(f"{op}: an RLE must be a dictionary, got {type(rle).__name__}")
     for name in ("size", "counts"):
         if name not in rle:
             raise _check.InputError(f"{op}: an RLE must have {name!r}, got {sorted(rle)}")
-    _check.positive(op, "size", rle["size"], "height, width", zero=True)
-    height, width = (int(v) for v in rle["size"])
-    given = rle["counts"]
-    text = given.encode() if isinstance(given, str) else given
-    counts = unpack_counts(text) if isinstance(text, bytes) else [int(v) for v in text]
-    if any(count < 0 for count in counts):
+    height, width = whole_size(op, rle["size"], zero=True)
+    counts = _whole_counts(op, rle["counts"])
+    if min(counts, default=0) < 0:
         raise _check.InputError(f"{op}: a run must not be negative, got {min(counts)}")
     if sum(counts) != height * width:
         raise _check.InputError(
             f"{op}: the runs must fill {height} x {width} = {height * width} pixels, got {sum(counts)}"
         )
     return height, width, counts
+
+
+def _whole_counts(op: str, counts: object) -> list[int]:
+    """Give counts, as text or as numbers, as whole numbers."""
+    if isinstance(counts, str):
+        counts = counts.encode()
+    if isinstance(counts, bytes | bytearray):
+        return unpack_counts(bytes(counts))
+    if isinstance(counts, np.ndarray | Tensor):
+        counts = counts.tolist()
+    if not isinstance(counts, Sequence):
+        raise TypeError(f"{op}: counts must be bytes, text or numbers, got {type(counts).__name__}")
+    for i, count in enumerate(counts):
+        if not isinstance(count, Real) or count % 1 != 0:
+            raise _check.InputError(f"{op}: counts[{i}] must be a whole number, got {count!r}")
+    return [int(count) for count in counts]
