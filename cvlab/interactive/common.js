@@ -203,6 +203,8 @@ export function arrowKeys(node, move, far = 10) {
 
 /** Call `begin()` when mouse, pen or finger takes `node`, then `move(begun, dx, dy)` in pixels, then `end()`. */
 export function draggable(node, view, begin, move, end) {
+  // or the page would scroll under a finger: parts of an SVG do not hear touch-action
+  node.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
   node.addEventListener("pointerdown", (down) => {
     if (down.button) return;
     const [x, y] = view.at(down), begun = begin();

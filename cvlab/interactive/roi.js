@@ -108,8 +108,7 @@ export function mount(root, state, publish) {
       const node = set(view.svg.appendChild(shape(name)), { class: `grip ${name}`, role: "application",
         tabindex: ["body", "nw", "se"].includes(name) ? 0 : -1,
         "aria-roledescription": name === "body" ? "movable region" : "handle",
-        style: `cursor:${name === "body" ? "move" : `${name}-resize`}`,
-        ontouchstart: (event) => event.preventDefault() }); // else the page scrolls: touch-action is not heard here
+        style: `cursor:${name === "body" ? "move" : `${name}-resize`}` });
       arrowKeys(node, (dx, dy) => move(now.box, moving, dx, dy), Math.max(2, Math.round(stride / 2)));
       draggable(node, view, () => [...now.box], (begun, dx, dy) => move(begun, moving, dx, dy), () => {});
       return [name, node];

@@ -299,10 +299,14 @@ def test_a_finger_moves_a_box(watched):
     scale = figure.locator("svg").bounding_box()["width"] / 450
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     session = one.context.new_cdp_session(one.page)
-    for kind, step in [("touchStart", 0), ("touchMove", 1), ("touchMove", 2), ("touchEnd", None)]:
+    moves = [("touchMove", step) for step in range(1, 6)]  # farther than where a browser begins to scroll the page
+    for kind, step in [("touchStart", 0), *moves, ("touchEnd", None)]:
         points = [] if step is None else [{"x": x - 10 * step * scale, "y": y - 15 * step * scale}]
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    assert check_iou(figure)["b"] == [B[0], B[1], B[2] - 20, B[3] - 30]
+    arrived = f"host => JSON.parse(host.dataset.values).b[2] === {B[2] - 50}"
+    one.page.wait_for_function(arrived, arg=figure.element_handle())
+    assert check_iou(figure)["b"] == [B[0], B[1], B[2] - 50, B[3] - 75]
+    assert one.page.evaluate("scrollY") == 0
 
 
 # --- anchors ---
