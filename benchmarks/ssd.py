@@ -107,6 +107,8 @@ def rows() -> Iterator[Row]:
     name = f"training step, {BATCH} images"
     yield Row(f"{name}, default layout", step(ours), {"torchvision": step(theirs)}, check, seconds=15)
     yield Row(f"{name}, ours `channels_last`", step(last), {"torchvision": step(theirs)}, seconds=15)
+    theirs_last = pair()[1].to(memory_format=torch.channels_last)
+    yield Row(f"{name}, both `channels_last`", step(last), {"torchvision": step(theirs_last)}, seconds=15)
 
     trained, same = detector(), pair()[1]
     copy_weights(trained, same)

@@ -13,13 +13,14 @@ from cvlab.augment.mosaic import copy_paste, mosaic
 from cvlab.augment.photometric import ColourJitter, ImageOnly, RandomJPEG, degrade
 from cvlab.augment.recipes import for_classification, for_detection, for_segmentation
 from cvlab.augment.seeded import Augmented, seeded
-from cvlab.augment.steps import Elastic, Flip, Perspective, Resize, ResizedCrop, ShiftScaleRotate, Transpose
+from cvlab.augment.steps import Crop, Elastic, Flip, Perspective, Resize, ResizedCrop, ShiftScaleRotate, Transpose
 from cvlab.augment.views import predict_boxes, predict_masks, views
 from cvlab.augment.warp import Warp
 
 __all__ = [
     "Augmented",
     "ColourJitter",
+    "Crop",
     "Elastic",
     "Flip",
     "Geometric",

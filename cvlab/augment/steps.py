@@ -199,6 +199,37 @@ class ResizedCrop:
 
 
 @dataclass(frozen=True)
+class Crop:
+    """Cut out a part of a fixed size at a random place, without scaling: no pixel is interpolated.
+
+    Args:
+        size: (height, width) of the part, pixels; one number for a square.
+        pad: how many pixels the part may reach beyond each edge of the picture.
+
+    Notes:
+        torchvision's `RandomCrop(size, padding=pad)`, but that it puts a picture smaller than the part wholly into it.
+        What lies outside the picture gets `Geometric`'s `fill`; in masks, label maps and `weights` it is 0.
+    """
+
+    size: Size | int
+    pad: int = 0
+
+    def __post_init__(self) -> None:
+        size = (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
+        _check.positive("Crop", "size", size, of="height, width")
+        _check.positive("Crop", "pad", [self.pad], zero=True)
+        if not all(isinstance(number, int) for number in (*size, self.pad)):
+            raise _check.InputError(f"Crop: size and pad must be whole numbers, got {self.size!r} and {self.pad!r}")
+        object.__setattr__(self, "size", size)
+
+    def draw(self, size: Size) -> tuple[Tensor, Size]:
+        """Draw the matrix; see `Step`."""
+        bounds = (sorted((-self.pad, old + self.pad - new)) for old, new in zip(size, self.size, strict=True))
+        y, x = (low + int(torch.randint(high - low + 1, ())) for low, high in bounds)
+        return affine.translation(-x, -y), self.size
+
+
+@dataclass(frozen=True)
 class Resize:
     """Bring the picture to a fixed size without chance: with its aspect ratio kept and padding, or stretched.
 

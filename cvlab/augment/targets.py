@@ -5,7 +5,8 @@ A target is a dictionary, as torchvision's detection models take it. These entri
 - `boxes` (N, 4), `masks` (N, H, W) bool, `labels` (N,), `area` (N,), `visibility` (N,);
 - `keypoints` (N, K, 2), with `keypoints_visible` (N, K) bool beside it; or (N, K, 3) whose last column is 0 for points
   that are not visible, as COCO and torchvision have it;
-- `semantic` (H, W), and any other `tv_tensors.Mask` of two dimensions: label maps of the whole picture.
+- `semantic` (H, W), `weights` (H, W), and any other `tv_tensors.Mask` of two dimensions: a label or a weight for each
+  pixel of the picture.
 
 Any other tensor or list with N rows belongs to the objects too (`iscrowd`, `scores`, names, ...); everything else
 (`image_id`, `caption`, ...) is left alone.
@@ -25,7 +26,8 @@ from cvlab.augment.warp import Warp
 from cvlab.ops import box_area, box_convert, masks_to_boxes
 
 Target = dict[str, Any]
-WHOLE = ("semantic", "image_id", "caption", "size", "orig_size")  # never one row for each object
+PIXELS = ("semantic", "weights")  # always one value for each pixel
+WHOLE = (*PIXELS, "image_id", "caption", "size", "orig_size")  # never one row for each object
 
 
 def key_points(points: Tensor, size: tuple[int, int]) -> Tensor:
@@ -105,7 +107,7 @@ def label_maps(target: Mapping[str, Any]) -> list[str]:
         for name, value in target.items()
         if isinstance(value, Tensor)
         and value.dim() == 2
-        and (name == "semantic" or (name not in ("masks", "boxes") and isinstance(value, tv_tensors.Mask)))
+        and (name in PIXELS or (name not in ("masks", "boxes") and isinstance(value, tv_tensors.Mask)))
     ]
 
 

@@ -1,7 +1,7 @@
 """Training: one loop for all models of the book, on a CPU, a GPU or several, built on `accelerate`."""
 
 from cvlab._check import InputError
-from cvlab.engine.batches import list_collate
+from cvlab.engine.batches import list_collate, stack_collate
 from cvlab.engine.ema import MovingAverage
 from cvlab.engine.errors import StopTraining, TrainingError
 from cvlab.engine.evaluation import Metric, evaluate
@@ -25,5 +25,6 @@ __all__ = [
     "fit",
     "list_collate",
     "predict",
+    "stack_collate",
     "train_loop",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 from cvlab import _check
@@ -38,6 +39,32 @@ def list_collate(items: list[tuple[Any, Any]]) -> tuple[list[Any], list[Any]]:
         (['a', 'b'], [1, 2])
     """
     return [image for image, _ in items], [target for _, target in items]
+
+
+def stack_collate(items: list[tuple[Any, dict[str, Any]]]) -> tuple[Tensor, dict[str, Any]]:
+    """Stack images of one size, and each entry of their targets that is a tensor, as segmentation networks take them.
+
+    Args:
+        items: Pairs (image, target) with images (C, H, W) and dictionaries.
+
+    Returns:
+        Images (B, C, H, W), and a dictionary of tensors (B, ...); entries that are no tensors become lists.
+
+    Raises:
+        RuntimeError: Tensors differ in size.
+
+    Example:
+        >>> items = [(torch.zeros(3, 2, 2), {"semantic": torch.zeros(2, 2), "image_id": i}) for i in range(4)]
+        >>> images, targets = stack_collate(items)
+        >>> images.shape, targets["semantic"].shape, targets["image_id"]
+        (torch.Size([4, 3, 2, 2]), torch.Size([4, 2, 2]), [0, 1, 2, 3])
+    """
+    targets: dict[str, Any] = {}
+    for key in items[0][1]:
+        values = [target[key] for _, target in items]
+        whole = all(isinstance(value, Tensor) for value in values)
+        targets[key] = torch.stack([value.as_subclass(Tensor) for value in values]) if whole else values
+    return torch.stack([image.as_subclass(Tensor) for image, _ in items]), targets
 
 
 def set_epoch(dataset: Any, epoch: int) -> None:

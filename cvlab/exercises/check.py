@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-TOPICS = ("boxes", "augmentation", "detection", "regions")  # modules beside this file, each with a dictionary EXERCISES
+TOPICS = ("boxes", "augmentation", "detection", "regions", "upsampling", "segmentation")  # modules with EXERCISES
 
 
 @dataclass(frozen=True)

@@ -114,14 +114,14 @@ def stages(seed: int, data: Any, tests: Any) -> dict[str, dict[str, float]]:
     """Train in one stage and in four, with equally many steps in all and with equally many in each."""
     recipe = replace(DETECTORS["faster_small"], ema=None)
     found = {}
-    for name, steps in (("one stage", STEPS), ("one stage, four times as long", 4 * STEPS)):
+    for name, steps in ((f"one stage, {STEPS} steps", STEPS), (f"one stage, {4 * STEPS} steps", 4 * STEPS)):
         start = time.process_time()
         model, _ = train(replace(recipe, steps=steps), data, seed, progress=False)
         spent = time.process_time() - start
         found[name] = _numbers(model, tests) | {"seconds": round(spent, 1)}
     start = time.process_time()
     model = in_four_stages(data, seed, STEPS)
-    found["four stages"] = _numbers(model, tests) | {"seconds": round(time.process_time() - start, 1)}
+    found[f"four stages of {STEPS} steps"] = _numbers(model, tests) | {"seconds": round(time.process_time() - start, 1)}
     return found
 
 

@@ -8,11 +8,12 @@ import {
 export const probabilities = (text) => Array.from(atob(text), (letter) => (letter.charCodeAt(0) + 0.5) / 256);
 
 /** Along one axis each pixel of a box that lies in the picture: the cell before its place, and the next one's share. */
-function samples(from, to, length, cells) {
-  const start = Math.trunc(from), side = Math.max(Math.trunc(to) - start + 1, 1); // whole pixels
-  const first = clamp(start, 0, length), count = Math.max(clamp(start + side, 0, length) - first, 0);
+function samples(from, to, length, cells, rounded) {
+  const start = rounded ? Math.trunc(from) : from, end = rounded ? Math.trunc(to) + 1 : to;
+  const first = clamp(Math.ceil(start - 0.5), 0, length); // the first pixel whose middle lies in the box
+  const count = Math.max(clamp(Math.ceil(end - 0.5), 0, length) - first, 0);
   return { first, at: range(count).map((n) => {
-    const place = clamp(((first + n + 0.5 - start) / side) * cells - 0.5, 0, cells - 1);
+    const place = clamp(((first + n + 0.5 - start) / (end - start)) * cells - 0.5, 0, cells - 1);
     const cell = Math.min(Math.floor(place), cells - 2);
     return [cell, place - cell];
   }) };
@@ -20,16 +21,17 @@ function samples(from, to, length, cells) {
 
 /**
  * Paste a mask of `cells` a side into a picture of W x H pixels: laid in a frame of zeros, which its box grows by, the
- * box brought to whole pixels, and each pixel mixed from four cells. Gives the part of the picture that the box covers.
+ * box brought to whole pixels if `rounded`, and each pixel mixed from four cells. Gives the part of the picture that the
+ * box covers.
  */
-export function paste(mask, cells, box, W, H) {
+export function paste(mask, cells, box, W, H, rounded) {
   const wide = cells + 2, padded = new Array(wide * wide).fill(0);
   mask.forEach((value, n) => { padded[wide * (Math.floor(n / cells) + 1) + (n % cells) + 1] = value; });
   const grown = [0, 1].map((axis) => {
     const centre = (box[axis + 2] + box[axis]) * 0.5, half = (box[axis + 2] - box[axis]) * 0.5 * (wide / cells);
     return [centre - half, centre + half];
   });
-  const columns = samples(...grown[0], W, wide), rows = samples(...grown[1], H, wide), values = [];
+  const columns = samples(...grown[0], W, wide, rounded), rows = samples(...grown[1], H, wide, rounded), values = [];
   for (const [i, down] of rows.at) for (const [j, along] of columns.at) {
     const across = (line) => padded[wide * line + j] * (1 - along) + padded[wide * line + j + 1] * along;
     values.push(across(i) * (1 - down) + across(i + 1) * down);
@@ -83,13 +85,19 @@ const TICKS = range(6).map((n) => [n / 5, fixed(n / 5, 1)]);
 
 export function mount(root, state, publish) {
   const { boxes, cells, names } = state, { width: W, height: H } = state.picture;
-  const now = { chosen: 0, threshold: state.threshold, outline: true };
+  const now = { chosen: 0, threshold: state.threshold, outline: true, rounded: state.rounded };
   const known = state.truth.some((which) => which !== null);
-  const masks = state.masks.map(probabilities), pasted = masks.map((mask, i) => paste(mask, cells, boxes[i], W, H));
+  const masks = state.masks.map(probabilities);
   const truths = state.truths.map(unroll), truthOf = (i) => truths[state.truth[i]] ?? null;
-  const counts = pasted.map((mask, i) => counter(mask, truthOf(i), W));
-  const curves = counts.map((count) => GRID.map((threshold) => count(threshold).iou));
+  let pasted, counts, curves;
   const outlines = truths.map((truth) => shape(truth, W, H));
+
+  function pasteAll() {
+    pasted = masks.map((mask, i) => paste(mask, cells, boxes[i], W, H, now.rounded));
+    counts = pasted.map((mask, i) => counter(mask, truthOf(i), W));
+    curves = counts.map((count) => GRID.map((threshold) => count(threshold).iou));
+  }
+  pasteAll();
 
   const view = picture(state.picture, () => paint()), [layer] = view.layers(1);
   const grid = picture({ width: cells, height: cells }, () => paintGrid()), [small] = grid.layers(1);
@@ -113,7 +121,8 @@ export function mount(root, state, publish) {
       + `${known ? ", or drag along the curve" : ""}.`),
     layout([view.frame, fit, known ? check("outline of the true mask", now.outline,
       (on) => { now.outline = on; paint(); }) : null, numbers], [
-      group("Detection", row(...radios)), group("A pixel belongs to the mask", cut, known ? row(best) : null),
+      group("Detection", row(...radios)), group("A pixel belongs to the mask", cut, known ? row(best) : null,
+        check("boxes brought to whole pixels first", now.rounded, (on) => { now.rounded = on; pasteAll(); draw(); })),
       el("div", { class: "panels" },
         el("div", {}, el("p", { class: "heading" }, `${cells} × ${cells} probabilities`), grid.frame),
         el("div", {}, el("p", { class: "heading" }, "pasted, enlarged"), lens.frame)), note,

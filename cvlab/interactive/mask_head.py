@@ -29,6 +29,7 @@ def mask_head(
     names: Sequence[str] | None = None,
     *,
     threshold: float = 0.5,
+    rounded: bool = False,
     question: str = QUESTION,
 ) -> StaticFigure:
     """Make a view of a mask head's masks: their cells, and the pixels they become in the picture at a threshold.
@@ -41,6 +42,7 @@ def mask_head(
         truth_masks: (G, H, W) bool, the objects' masks; each detection is compared with the one it overlaps most.
         names: the detections' N names.
         threshold: from this probability on a pixel belongs to the mask at first, in [0.05, 0.95].
+        rounded: whether boxes are brought to whole pixels at first, as in `cvlab.ops.paste_masks`; the reader may switch.
         question: what the figure asks its reader.
 
     Returns:
@@ -72,7 +74,7 @@ def mask_head(
     if not LOWEST <= threshold <= HIGHEST:
         raise InputError(f"{op}: threshold must lie in [{LOWEST}, {HIGHEST}], got {threshold!r}")
     steps = _steps(masks28, len(corners))
-    truths, best = _truths(truth_masks, steps, corners, (height, width))
+    truths, best = _truths(truth_masks, steps, corners, (height, width), rounded)
     alt = (
         f"The masks of {len(corners)} detections, {steps.shape[1]} by {steps.shape[1]} probabilities each. The chosen "
         "one is shown as a grid and pasted into its box in the picture; a slider moves the threshold that makes a mask "
@@ -90,6 +92,7 @@ def mask_head(
         truths=truths,
         truth=best,
         threshold=float(threshold),
+        rounded=bool(rounded),
     )
 
 
@@ -106,7 +109,7 @@ def _steps(masks: Any, count: int) -> Tensor:
 
 
 def _truths(
-    masks: Any, steps: Tensor, boxes: list[list[float]], size: tuple[int, int]
+    masks: Any, steps: Tensor, boxes: list[list[float]], size: tuple[int, int], rounded: bool
 ) -> tuple[list[list[int]], list[int | None]]:
     """Give the true masks as lengths of runs, and of each detection which of them it overlaps most."""
     if masks is None:
@@ -117,7 +120,8 @@ def _truths(
         raise InputError("mask_head: truth_masks must be bool, or zeros and ones")
     if len(truths) == 0:
         return [], [None] * len(boxes)
-    pasted = paste_masks((steps.double() + 0.5) / 256, torch.tensor(boxes, dtype=torch.float64), size) >= 0.5
+    corners = torch.tensor(boxes, dtype=torch.float64)
+    pasted = paste_masks((steps.double() + 0.5) / 256, corners, size, rounded=rounded) >= 0.5
     overlap, which = mask_iou(pasted, truths.bool()).max(1)
     best = [int(t) if o > 0 else None for o, t in zip(overlap.tolist(), which.tolist(), strict=True)]
     return [_runs(truth) for truth in truths.bool()], best

@@ -7,8 +7,11 @@ from cvlab.models.center_targets import CenterTargets, center_targets, decode_ce
 from cvlab.models.export import AllAnchors, BestDetections, export_onnx, export_program
 from cvlab.models.fast_rcnn import FastRCNN
 from cvlab.models.faster_rcnn import FasterRCNN, faster_small, small_parts
+from cvlab.models.fcn import FCN, Upsample, fcn_small
+from cvlab.models.fcn_resnet import FCNResNet50, fcn_resnet50
 from cvlab.models.fpn import FPN, MergeMaps, Necked
 from cvlab.models.mask_rcnn import MaskRCNN, mask_small
+from cvlab.models.patches import as_convolution, multiplications, patch_classifier
 from cvlab.models.rcnn import RCNN
 from cvlab.models.rcnn_resnet import faster_rcnn_resnet50_fpn, mask_rcnn_resnet50_fpn, rename_rcnn
 from cvlab.models.receptive_field import layers_of, receptive_field, seen_pixels
@@ -19,8 +22,18 @@ from cvlab.models.rpn import RegionProposals, RPNHead
 from cvlab.models.small import SmallClassifier, accuracy, fit, predict
 from cvlab.models.ssd import SSD, SSDHead, ssd_256, ssd_small
 from cvlab.models.ssd_vgg import SSD300Anchors, VGG16Features, from_torchvision, ssd300_vgg16
+from cvlab.models.unet import UNet, UpBlock, unet_small, unet_touching
 
 __all__ = [
+    "FCN",
+    "FCNResNet50",
+    "UNet",
+    "UpBlock",
+    "Upsample",
+    "fcn_resnet50",
+    "fcn_small",
+    "unet_small",
+    "unet_touching",
     "RCNN",
     "faster_rcnn_resnet50_fpn",
     "mask_rcnn_resnet50_fpn",
@@ -57,6 +70,7 @@ __all__ = [
     "SmallClassifier",
     "VGG16Features",
     "accuracy",
+    "as_convolution",
     "center_small",
     "center_targets",
     "decode_centers",
@@ -67,6 +81,8 @@ __all__ = [
     "gaussian_radius",
     "layers_of",
     "load_backbone",
+    "multiplications",
+    "patch_classifier",
     "predict",
     "receptive_field",
     "seen_pixels",

@@ -134,8 +134,8 @@ class CenterNet(nn.Module):
         self.head = CenterHead(width, outputs)
         self.weights = {"offset": offset_weight, "size": size_weight, "keypoints": keypoint_weight}
         self.score_thresh, self.detections_per_img = score_thresh, detections_per_img
-        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32)[:, None, None], persistent=False)
 
     def network(self, batch: Tensor) -> dict[str, Tensor]:
         """Compute what the heads say.

@@ -76,8 +76,8 @@ class RCNN(nn.Module):
         self.size, self.context, self.batch_size = size, context, batch_size
         self.score_thresh, self.nms_thresh, self.detections_per_img = score_thresh, nms_thresh, detections_per_img
         count = 4 * sum(backbone.channels)  # 2 x 2 cells of each map
-        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32)[:, None, None], persistent=False)
         self.register_buffer("class_weight", torch.zeros(num_classes, count))
         self.register_buffer("class_bias", torch.zeros(num_classes))
         self.register_buffer("box_weight", torch.zeros(num_classes, 4, count + 1))  # the last one is the bias

@@ -35,16 +35,18 @@ class Bottleneck(nn.Module):
         narrow: channels of the 3 x 3 convolution; four times as many go out.
         stride: of the 3 x 3 convolution.
         eps: as `FrozenBatchNorm` takes it.
+        dilation: of the 3 x 3 convolution.
 
     References:
         He et al. (2016). Deep residual learning. Figure 5. The stride stands in the 3 x 3 convolution, as torchvision
         has it, not in the first one.
     """
 
-    def __init__(self, inputs: int, narrow: int, stride: int = 1, eps: float = 0.0) -> None:
+    def __init__(self, inputs: int, narrow: int, stride: int = 1, eps: float = 0.0, dilation: int = 1) -> None:
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(inputs, narrow, 1, bias=False), FrozenBatchNorm(narrow, eps)
-        self.conv2, self.bn2 = nn.Conv2d(narrow, narrow, 3, stride, 1, bias=False), FrozenBatchNorm(narrow, eps)
+        self.conv2 = nn.Conv2d(narrow, narrow, 3, stride, dilation, dilation, bias=False)
+        self.bn2 = FrozenBatchNorm(narrow, eps)
         self.conv3, self.bn3 = nn.Conv2d(narrow, 4 * narrow, 1, bias=False), FrozenBatchNorm(4 * narrow, eps)
         same = inputs == 4 * narrow and stride == 1
         fitting = [nn.Conv2d(inputs, 4 * narrow, 1, stride, bias=False), FrozenBatchNorm(4 * narrow, eps)]
@@ -63,12 +65,15 @@ class ResNet50(nn.Module):
 
     Args:
         eps: as `FrozenBatchNorm` takes it.
+        dilated: whether the last two stages dilate their kernels in the place of halving their maps.
 
     Returns:
-        Called with images (B, 3, H, W), four maps with strides 4 to 32; `channels` and `strides` describe them.
+        Called with images (B, 3, H, W), four maps; `channels` and `strides` (4, 8, 16, 32, or 4, 8, 8, 8 where dilated)
+        describe them.
 
     Notes:
-        Parameters have torchvision's names.
+        Parameters have torchvision's names. In a dilated stage, the first block still has the dilation of the stage
+        before, as torchvision has it.
 
     Example:
         >>> with torch.device("meta"):  # shapes only, nothing is computed
@@ -79,16 +84,18 @@ class ResNet50(nn.Module):
         He et al. (2016). Deep residual learning for image recognition. Table 1.
     """
 
-    def __init__(self, eps: float = 0.0) -> None:
+    def __init__(self, eps: float = 0.0, dilated: bool = False) -> None:
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False), FrozenBatchNorm(64, eps)
-        before = 64
+        before, dilation = 64, 1
         for stage, (narrow, depth) in enumerate(((64, 3), (128, 4), (256, 6), (512, 3)), 1):
-            blocks = [Bottleneck(before, narrow, 1 if stage == 1 else 2, eps)]
-            blocks += [Bottleneck(4 * narrow, narrow, 1, eps) for _ in range(depth - 1)]
+            halves = stage > 1 and not (dilated and stage > 2)
+            blocks = [Bottleneck(before, narrow, 2 if halves else 1, eps, dilation)]
+            dilation *= 2 if dilated and stage > 2 else 1
+            blocks += [Bottleneck(4 * narrow, narrow, 1, eps, dilation) for _ in range(depth - 1)]
             self.add_module(f"layer{stage}", nn.Sequential(*blocks))
             before = 4 * narrow
-        self.channels, self.strides = [256, 512, 1024, 2048], [4, 8, 16, 32]
+        self.channels, self.strides = [256, 512, 1024, 2048], [4, 8, 8, 8] if dilated else [4, 8, 16, 32]
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

@@ -134,8 +134,8 @@ class SSD(nn.Module):
         self.register_buffer(
             "anchors", torch.cat(anchors(_map_sizes(backbone, self.size), self.size)), persistent=False
         )
-        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32)[:, None, None], persistent=False)
         if self.loss.classification == "focal":  # so that at first every class of every anchor has the score 0.01
             for conv in self.head.classes:
                 nn.init.constant_(conv.bias, -math.log(99))

@@ -42,8 +42,42 @@ from cvlab.ops.roi import (
 from cvlab.ops.roi_reference import bilinear_sample, roi_align_reference, roi_pool_reference
 from cvlab.ops.sampling import sample_balanced
 from cvlab.ops.soft_nms import soft_nms
+from cvlab.ops.tiling import predict_tiles, tile_starts, tile_weights, tile_window, with_flips
+from cvlab.ops.transposed import conv_out_size, output_padding_for, trans_conv, trans_conv_out_size
+from cvlab.ops.transposed_reference import (
+    conv_matrix,
+    insert_zeros,
+    trans_conv_as_conv,
+    trans_conv_as_matrix,
+    trans_conv_reference,
+)
+from cvlab.ops.upsample import (
+    bilinear_kernel,
+    icnr_,
+    max_unpool,
+    overlap_counts,
+    pixel_shuffle,
+    pixel_unshuffle,
+    spectrum,
+)
 
 __all__ = [
+    "bilinear_kernel",
+    "conv_matrix",
+    "conv_out_size",
+    "icnr_",
+    "insert_zeros",
+    "max_unpool",
+    "output_padding_for",
+    "overlap_counts",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "spectrum",
+    "trans_conv",
+    "trans_conv_as_conv",
+    "trans_conv_as_matrix",
+    "trans_conv_out_size",
+    "trans_conv_reference",
     "polygons_to_mask",
     "pack_counts",
     "rle_area",
@@ -93,4 +127,9 @@ __all__ = [
     "remove_small_boxes",
     "sample_balanced",
     "soft_nms",
+    "predict_tiles",
+    "tile_starts",
+    "tile_weights",
+    "tile_window",
+    "with_flips",
 ]

@@ -306,7 +306,8 @@ def test_a_finger_moves_the_region(watched):
 # --- masks: the functions of the script ---
 
 
-def test_pasting_is_that_of_python(call):
+@pytest.mark.parametrize("rounded", [True, False])
+def test_pasting_is_that_of_python(call, rounded):
     rng = np.random.default_rng(6)
     cases = []
     for i in range(60):
@@ -315,12 +316,13 @@ def test_pasting_is_that_of_python(call):
         box = np.round(corners if i % 4 else corners.round(), 2).flatten()
         if i % 10 == 0:
             box[2:] = box[:2]  # empty
-        cases.append((rng.random(cells * cells).tolist(), cells, box.tolist(), int(size[0]), int(size[1])))
-    for (mask, cells, box, width, height), got in zip(cases, call("mask_head", "paste", cases), strict=True):
+        cases.append((rng.random(cells * cells).tolist(), cells, box.tolist(), int(size[0]), int(size[1]), rounded))
+    for (mask, cells, box, width, height, _), got in zip(cases, call("mask_head", "paste", cases), strict=True):
         whole = torch.zeros(height, width, dtype=torch.float64)
         x, y, w, h = (got[name] for name in ("x", "y", "width", "height"))
         whole[y : y + h, x : x + w] = tensor(got["values"]).reshape(h, w)
-        want = ops.paste_masks(tensor(mask).reshape(1, cells, cells), tensor([box]), (height, width))[0]
+        small = tensor(mask).reshape(1, cells, cells)
+        want = ops.paste_masks(small, tensor([box]), (height, width), rounded=rounded)[0]
         torch.testing.assert_close(whole, want, atol=1e-9, rtol=0)
 
 
@@ -356,7 +358,8 @@ def check_mask_head(figure, made) -> dict:
     now, state = values(figure), made.state
     steps = np.array([np.frombuffer(every_byte(text), np.uint8) for text in state["masks"]]).reshape(-1, 28, 28)
     small = tensor((steps + 0.5) / 256)
-    pasted = ops.paste_masks(small, tensor(state["boxes"]), (H, W))[now["chosen"]] >= now["threshold"]
+    whole = ops.paste_masks(small, tensor(state["boxes"]), (H, W), rounded=now["rounded"])
+    pasted = whole[now["chosen"]] >= now["threshold"]
     assert now["pixels"] == int(pasted.sum())
     assert now["cells"] == int((small[now["chosen"]] >= now["threshold"]).sum())
     texts = shown(figure, "tbody td")
@@ -399,6 +402,9 @@ def test_a_threshold_makes_the_mask(watched):
             assert at[1] == pytest.approx(10 + (1 - now["iou"]) * (box["height"] - 50), abs=0.1)
         assert counts == sorted(counts, reverse=True)
         assert len(set(counts)) >= 5
+    before = values(figure)["pixels"]
+    figure.get_by_label("boxes brought to whole pixels first").check()
+    assert check_mask_head(figure, made)["pixels"] > before  # the box grows
     figure.get_by_role("slider", name="threshold").focus()
     press(one.page, "Home", "ArrowRight", "ArrowRight")
     assert check_mask_head(figure, made)["threshold"] == pytest.approx(0.07)

@@ -13,7 +13,7 @@ import torch
 from cvlab.metrics import average_precision, precision_recall, voc_ap
 
 FOLDER = Path(__file__).resolve().parents[2] / ".." / "shared" / "oracles"
-FILE, BOXES = FOLDER / "literals.json", FOLDER / "voc_case_1.json"
+FILE, BOXES = FOLDER / "literals.json", FOLDER.parent / "data" / "voc_ap_case"
 pytestmark = pytest.mark.skipif(not FILE.exists(), reason="the published values are not beside this repository")
 
 # Which of the 24, from the best score down and counted from 1, are correct at a threshold of IoU.
@@ -42,21 +42,25 @@ def test_from_hits(published, method, threshold):
     assert average_precision(curve.recall, curve.precision, method) == expected(published, method, threshold)
 
 
-@pytest.mark.skipif(not BOXES.exists(), reason="the published boxes are not beside this repository")
+@pytest.mark.skipif(not BOXES.is_dir(), reason="the published boxes are not beside this repository")
 @pytest.mark.parametrize("method", ["voc07", "every_point"])
 @pytest.mark.parametrize("threshold", CORRECT)
 def test_from_boxes(published, method, threshold):
-    data = json.loads(BOXES.read_text())
+    def read(folder, name):  # lines of a word, a score where there is one, and x y w h
+        path = BOXES / folder / name
+        lines = path.read_text().split("\n") if path.exists() else []
+        return torch.tensor([[float(word) for word in line.split()[1:]] for line in lines if line], dtype=torch.float64)
 
     def entry(rows):
-        xywh = torch.tensor(rows, dtype=torch.float64)[:, -4:]
-        return {
-            "boxes": torch.cat((xywh[:, :2], xywh[:, :2] + xywh[:, 2:] + 1), dim=1),
-            "labels": torch.ones(len(rows), dtype=torch.int64),
-        }
+        xywh = rows.reshape(len(rows), -1)[:, -4:].reshape(-1, 4)
+        boxes = torch.cat((xywh[:, :2], xywh[:, :2] + xywh[:, 2:] + 1), dim=1)
+        return {"boxes": boxes, "labels": torch.ones(len(rows), dtype=torch.int64)}
 
-    predictions = [entry(rows) | {"scores": torch.tensor([row[0] for row in rows])} for rows in data["detections"]]
-    targets = [entry(rows) for rows in data["objects"]]
-    assert sum(len(rows) for rows in data["objects"]) == OBJECTS
+    names = sorted(file.name for file in (BOXES / "dets").glob("*.txt"))
+    detections = [read("dets", name) for name in names]
+    predictions = [entry(rows) | {"scores": rows[:, 0]} for rows in detections]
+    targets = [entry(read("gts", name)) for name in names]
+    assert sum(len(target["boxes"]) for target in targets) == OBJECTS
+    assert sum(len(rows) for rows in detections) == 24
     result = voc_ap(predictions, targets, iou_threshold=float(threshold), method=method)
     assert result.mean == expected(published, method, threshold)
