@@ -34,7 +34,7 @@ def _train(chosen: list[str], seeds: list[int], threads: int, parser: argparse.A
 
     from cvlab import recipes
 
-    known = list(recipes.DETECTORS)
+    known = list(recipes.RECIPES)
     unknown = [name for name in chosen if name not in [*known, "all"]]
     if unknown:
         parser.error(f"there are recipes for {', '.join(known)}, got {', '.join(unknown)}")

@@ -4,6 +4,14 @@ from cvlab.data import photos
 from cvlab.data.balance import class_weights, oversampler
 from cvlab.data.files import read_image, read_mask, save_image, save_mask
 from cvlab.data.hashing import dhash, near_duplicates
+from cvlab.data.label_maps import (
+    colors_from_labels,
+    instances_from_masks,
+    labels_from_colors,
+    masks_from_instances,
+    resize_labels,
+    voc_palette,
+)
 from cvlab.data.memory import InMemory
 from cvlab.data.report import DataReport
 from cvlab.data.splits import folds, split
@@ -15,15 +23,21 @@ __all__ = [
     "StillLife",
     "class_weights",
     "collate",
+    "colors_from_labels",
     "dhash",
     "folds",
     "hero",
+    "instances_from_masks",
+    "labels_from_colors",
+    "masks_from_instances",
     "near_duplicates",
     "oversampler",
     "photos",
     "read_image",
     "read_mask",
+    "resize_labels",
     "save_image",
     "save_mask",
     "split",
+    "voc_palette",
 ]

@@ -5,6 +5,8 @@ Each function checks its data and returns a `StaticFigure`; a notebook shows it 
 
 from cvlab.interactive.anchors import anchors
 from cvlab.interactive.augmentation import augmentation
+from cvlab.interactive.checkerboard import checkerboard
+from cvlab.interactive.conv_matrix import conv_matrix
 from cvlab.interactive.feature_maps import feature_maps
 from cvlab.interactive.figure import StaticFigure
 from cvlab.interactive.grouping import grouping
@@ -20,11 +22,14 @@ from cvlab.interactive.quiz import quiz
 from cvlab.interactive.roi import roi
 from cvlab.interactive.thresholds import thresholds
 from cvlab.interactive.training import training
+from cvlab.interactive.trans_conv import trans_conv
 
 __all__ = [
     "StaticFigure",
     "anchors",
     "augmentation",
+    "checkerboard",
+    "conv_matrix",
     "feature_maps",
     "grouping",
     "iou",
@@ -39,4 +44,5 @@ __all__ = [
     "roi",
     "thresholds",
     "training",
+    "trans_conv",
 ]

@@ -43,6 +43,9 @@ FIGURES = {
     "roi": lambda: interactive.roi([[0, 1], [2, 3]], [4, 4, 20, 28]),
     "mask_head": lambda: interactive.mask_head(IMAGE, BOXES[:1], np.full((1, 4, 4), 0.7)),
     "proposals": lambda: interactive.proposals(IMAGE, BOXES, [0.9, 0.8], BOXES[:1]),
+    "trans_conv": lambda: interactive.trans_conv([[0, 1], [2, 3]], stride=1),
+    "conv_matrix": lambda: interactive.conv_matrix(padding=1),
+    "checkerboard": lambda: interactive.checkerboard(kernel_size=4),
 }
 
 
