@@ -13,7 +13,7 @@ from cvlab.data import StillLife
 
 NOTES = """
 RoIAlign with two samples along each side of a bin and `aligned=True`; RoIPool likewise. `B x C x H x W` is the map's
-shape, regions are those of each image. Up to some 50 x 50 cells `roi_align` is two matrix products, on larger maps it
+shape, regions are those of each image. Up to some 40 x 40 cells `roi_align` is two matrix products, on larger maps it
 gathers. The forward pass alone is a little faster than torchvision's on small maps and slower on large ones; both
 passes together are faster, because torchvision's backward pass adds cell by cell. RoIPool is many times slower than
 torchvision's operator: it is here to be understood, and no shipped model uses it.

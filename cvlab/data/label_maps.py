@@ -16,7 +16,7 @@ IGNORED = 255
 """The label of pixels that do not count."""
 
 VOID = (224, 224, 192)
-"""The colour in which Pascal VOC paints pixels that do not count."""
+"""The colour in which Pascal VOC paints pixels that do not count: the one that its palette gives to 255."""
 
 Palette = Tensor | Sequence[Sequence[int]]
 _INTEGERS = (torch.uint8, torch.uint16, torch.int8, torch.int16, torch.int32, torch.int64)

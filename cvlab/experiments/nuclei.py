@@ -25,7 +25,7 @@ from cvlab.models import UNet, unet_touching
 from cvlab.recipes.segmentation import FIT, instances_of
 
 Item = tuple[Tensor, Tensor]
-SECONDS, SEED = 570, 0
+SECONDS, SEED = 300, 0
 
 
 def read_folder(folder: str | Path) -> list[Item]:

@@ -58,8 +58,9 @@ def inits(data: Any, tests: Any) -> dict[str, Any]:
             engine.fit(model, data, seed=seed, **{**options, **BASE.fit_options()})
             runs.append(measured(BASE, model, tests))
         found["from scratch"][init] = runs
-        found["with backbone"][init] = variants(replace(BASE, options={"init": init}), data, tests)
-        print(init, {name: each[init] for name, each in found.items()}, flush=True)
+        if init in ("bilinear", "xavier"):
+            found["with backbone"][init] = variants(replace(BASE, options={"init": init}), data, tests)
+        print(init, {name: each.get(init) for name, each in found.items()}, flush=True)
     return found
 
 
@@ -73,7 +74,7 @@ def skips(data: Any, tests: Any) -> dict[str, Any]:
     names = {0: "FCN-32s", 1: "FCN-16s", 2: "FCN-8s", 3: "FCN-4s"}
     found = {}
     for count, name in names.items():
-        recipe = replace(BASE, steps=2 * STEPS, options={"skips": count})
+        recipe = replace(BASE, options={"skips": count})
         found[name] = variants(recipe, data, tests)
         print(name, found[name], flush=True)
     return found

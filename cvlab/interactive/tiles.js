@@ -22,8 +22,8 @@ export function near(parts, size, reach) {
   return range(size).map((i) => edges.some((at) => Math.abs(i + 0.5 - at) < reach));
 }
 
-/** How many pixels the tiles have together, how many pixels differ, and how many of all and of those are near an edge. */
-export function tally(differs, rows, columns, reach) {
+/** How many pixels the tiles have together, how many differ, and how many of all and of those are near an edge. */
+export function compare(differs, rows, columns, reach) {
   const length = (parts) => parts.reduce((sum, [from, to]) => sum + to - from, 0);
   const height = rows.at(-1)[1], width = columns.at(-1)[1];
   const down = near(rows, height, reach), along = near(columns, width, reach);
@@ -40,7 +40,8 @@ export function tally(differs, rows, columns, reach) {
 
 /** Round numbers from 0 to `high`, three to six of them. */
 export function rounds(high) {
-  const unit = 10 ** Math.floor(Math.log10(high / 3)), step = [5, 2, 1].map((d) => d * unit).find((s) => high / s >= 2.9);
+  const unit = 10 ** Math.floor(Math.log10(high / 3));
+  const step = [5, 2, 1].map((d) => d * unit).find((s) => high / s >= 2.9);
   return range(Math.floor(high / step + 1e-9) + 1).map((i) => i * step);
 }
 
@@ -50,51 +51,54 @@ const short = (value) => String(Number(value.toPrecision(3)));
 
 export function mount(root, state, publish) {
   const { names, classes, stride } = state, { width: W, height: H } = state.picture, all = W * H;
-  const whole = unroll(state.whole), maps = state.maps.map(prepare), sizes = [...new Set(maps.map(({ tile }) => tile))];
-  const now = { chosen: state.start, at: [W >> 1, H >> 1], mark: true, edges: true, shown: "tiles" };
+  const whole = unroll(state.whole), maps = state.maps.map(prepare);
+  const sizes = [...new Set(maps.map(({ tile }) => tile))];
+  const some = maps[state.start].differs.flatMap((one, i) => (one ? [i] : []));
+  const first = some.length ? some[some.length >> 1] : (H >> 1) * W + (W >> 1);
+  const now = { chosen: state.start, at: [first % W, Math.floor(first / W)], mark: true, edges: true, shown: "tiles" };
 
-  const cut = panel("The tiles, denser blue where they overlap", state.picture, "group");
-  const joined = panel("Put together", { width: W, height: H }, "group"), pen = easel(W, H);
+  const cut = panel("The tiles, denser blue where they overlap", state.picture);
+  const joined = panel("Put together", { width: W, height: H }), pen = easel(W, H);
   joined.view.frame.prepend(pen.canvas);
   const plot = chart(400, 250, () => paintCurves()), [drawing] = plot.layers(1);
   set(plot.svg, { role: "img", onpointerdown: (event) => follow(event),
     onpointermove: (event) => (event.buttons ? follow(event) : null) });
 
   const status = announcer(), total = el("p", { class: "total" }), numbers = table("With these tiles");
-  const size = choice("tile", sizes, (tile) => {
-    const { overlap } = maps[now.chosen], far = (i) => (maps[i].tile === tile ? Math.abs(maps[i].overlap - overlap) : 1e9);
-    const distances = range(maps.length).map(far);
-    go(distances.indexOf(Math.min(...distances)));
+  const size = choice("side of a tile", sizes, (tile) => {
+    const { overlap } = maps[now.chosen];
+    const away = maps.map((one) => (one.tile === tile ? Math.abs(one.overlap - overlap) : Infinity));
+    go(away.indexOf(Math.min(...away)));
   });
   const shared = el("div"); // a slider over the overlaps that there are with the size
   const radio = (text, name) => check(text, name === now.shown, () => { now.shown = name; draw(); }, "shown");
   const marking = check("mark the pixels that differ", now.mark, (on) => { now.mark = on; draw(); });
 
   root.append(
-    caption(state.question, "Move both sliders. Point at a picture, tap it, or Tab to it and use the arrow keys, to see "
-      + "which tiles have a pixel."),
+    caption(state.question, "Move both sliders. Point at a picture, tap it, or Tab to it and use the arrow keys, to "
+      + "see which tiles have a pixel."),
+    group("Pixels", el("div", { class: "knobs" }, size.node, shared)),
     el("div", { class: "maps" }, cut.node, joined.node), status,
-    layout([total, group("Tiles, pixels a side", size.node, shared),
-      group("Second picture", row(radio("put together from tiles", "tiles"), radio("the whole at once", "whole")),
-        row(marking, check("edges of the tiles", now.edges, (on) => { now.edges = on; draw(); })))],
-    [numbers, el("div", {}, el("p", { class: "heading" }, "Pixels that differ; a line for each size of a tile"),
-      plot.frame)]));
+    layout([total, group("Second picture", row(radio("put together from tiles", "tiles"),
+      radio("the whole at once", "whole")), row(marking,
+      check("edges of the tiles", now.edges, (on) => { now.edges = on; draw(); }))), numbers],
+    [el("div", {}, el("p", { class: "heading" }, "Pixels that differ; a line for each size of a tile"), plot.frame)]));
 
   /** What is known of a pair of size and overlap from the start. */
   function prepare({ tile, overlap, text }) {
     const more = unroll(text), labels = whole.map((label, i) => (label + more[i]) % names.length);
     const rows = spans(H, tile, overlap, stride), columns = spans(W, tile, overlap, stride);
     const differs = more.map((one) => Number(one > 0));
-    return { tile, overlap, labels, differs, rows, columns, ...tally(differs, rows, columns, REACH) };
+    return { tile, overlap, labels, differs, rows, columns, ...compare(differs, rows, columns, REACH) };
   }
 
   /** A picture under a heading, in which a pixel can be chosen. */
-  function panel(title, one, role) {
+  function panel(title, one) {
     const view = picture(one, () => paint()), [layer] = view.layers(1), heading = el("p", { class: "heading" }, title);
     const hand = view.svg.appendChild(el("rect", { class: "hand", width: "100%", height: "100%", tabindex: 0,
       role: "application", "aria-roledescription": "picture" }));
     const point = (event) => look(...view.at(event));
-    set(view.svg, { role, "aria-label": title });
+    set(view.svg, { "aria-label": title });
     set(hand, { onpointermove: point, onpointerdown: point });
     arrowKeys(hand, (dx, dy) => look(now.at[0] + dx, now.at[1] + dy));
     return { view, layer, hand, heading, node: el("div", {}, heading, view.frame) };
@@ -142,7 +146,8 @@ export function mount(root, state, publish) {
   }
 
   function draw() {
-    const one = maps[now.chosen], { tile, overlap, tiles, computed, differ, differNear } = one, i = now.at[1] * W + now.at[0];
+    const one = maps[now.chosen], { tile, overlap, tiles, computed, differ, differNear } = one;
+    const i = now.at[1] * W + now.at[0];
     size.show(tile);
     common.show(overlap);
     marking.querySelector("input").disabled = now.shown === "whole";
@@ -154,7 +159,7 @@ export function mount(root, state, publish) {
       pixel: { tiles: one.labels[i], whole: whole[i] } });
   }
 
-  const percent = (part, of = all) => `${fixed(of ? (100 * part) / of : 0, 1)} %`;
+  const percent = (part) => `${fixed((100 * part) / all, 1)}\u00a0%`;
   const swatch = (c) => el("span", { class: "key", style: `--fill:${classes[c]}`, "aria-hidden": "true" });
 
   function tell(one, i) {
@@ -166,11 +171,11 @@ export function mount(root, state, publish) {
     numbers.body.replaceChildren(
       line("tiles", `${rows.length} × ${columns.length} = ${tiles}`),
       line("pixels computed", `${fixed(computed / all)} × the picture`),
-      line(`differ within ${REACH} pixels of an edge`, `${grouped(differNear)} of ${grouped(differ)}`),
-      line("such pixels in all", percent(one.near)));
-    const many = having().length, pair = [el("b", {}, names[found]), el("b", {}, names[whole[i]])];
-    status.replaceChildren(`Row ${y}, column ${x} lies in ${many} tile${many === 1 ? "" : "s"}: tiles say `, swatch(found),
-      pair[0], ", the whole says ", swatch(whole[i]), pair[1], found === whole[i] ? "." : ": a difference.");
+      line(`differ within ${REACH} pixels of a tile’s edge`, `${grouped(differNear)} of ${grouped(differ)}`),
+      line("share of all pixels so near", percent(one.near)));
+    const many = having().length, say = (c) => [swatch(c), el("b", {}, names[c])];
+    status.replaceChildren(`Row ${y}, column ${x} lies in ${many} tile${many === 1 ? "" : "s"}: tiles say `,
+      ...say(found), ", the whole says ", ...say(whole[i]), found === whole[i] ? "." : ": a difference.");
     for (const { hand, heading } of [cut, joined])
       set(hand, { "aria-label": `${heading.textContent}. ${status.textContent} Arrow keys choose another pixel.` });
     joined.heading.textContent = now.shown === "whole" ? "The whole picture at once"
@@ -183,18 +188,18 @@ export function mount(root, state, publish) {
   function edges(view, { rows, columns }) {
     const inside = (parts, end) => [...new Set(parts.flat())].filter((at) => at > 0 && at < end);
     const { width, height } = place(view, [0, 0, W, H]), k = view.scale;
-    return [...inside(rows, H).map((y) => `M0 ${y * k}H${width}`), ...inside(columns, W).map((x) => `M${x * k} 0V${height}`)]
-      .join("");
+    return [...inside(rows, H).map((y) => `M0 ${y * k}H${width}`),
+      ...inside(columns, W).map((x) => `M${x * k} 0V${height}`)].join("");
   }
 
   function paint() {
     const one = maps[now.chosen], { view } = cut;
     const boxes = one.rows.flatMap(([y, y2]) => one.columns.map(([x, x2]) => [x, y, x2, y2]));
-    const d = edges(view, one), frames = having();
+    const d = edges(view, one), frames = having().map((box) => place(view, box));
     cut.layer.replaceChildren(
       ...boxes.map((box) => el("rect", { ...place(view, box), class: "tile" })),
       ...["casing", "edge"].map((kind) => el("path", { class: kind, d })),
-      ...["holds casing", "holds"].flatMap((kind) => frames.map((box) => el("rect", { class: kind, ...place(view, box) }))),
+      ...["holds casing", "holds"].flatMap((kind) => frames.map((frame) => el("rect", { class: kind, ...frame }))),
       ...spot(view));
     joined.layer.replaceChildren(
       ...(now.edges ? [el("path", { class: "thin", d: edges(joined.view, one) })] : []), ...spot(joined.view));
@@ -216,7 +221,8 @@ export function mount(root, state, publish) {
 
   // --- the chart: how many pixels differ, against the overlap
 
-  const far = Math.max(1, ...maps.map(({ overlap }) => overlap)), high = 1.08 * Math.max(...maps.map(({ differ }) => differ), all / 1e4);
+  const far = Math.max(1, ...maps.map(({ overlap }) => overlap));
+  const high = 1.08 * Math.max(all / 1e4, ...maps.map(({ differ }) => differ));
   const at = ({ overlap, differ }) => [overlap / far, differ / high];
 
   function follow(event) {
@@ -233,14 +239,16 @@ export function mount(root, state, publish) {
     };
     const lines = sizes.map((one) => {
       const points = maps.filter((map) => map.tile === one).map(at), [x, y] = plot.spot(...points[0]);
-      return { d: plot.path(points), kind: one === tile ? "curve mine" : "curve", name: el("text", { x: x + 7, y: y - 5,
-        class: one === tile ? "name mine" : "name" }, one) };
-    }).sort((a, b) => a.kind.length - b.kind.length);
+      return { d: plot.path(points), mine: one === tile ? "mine" : "", x: x + 8, y: y - 6, one };
+    }).sort((a, b) => b.y - a.y);
+    lines.forEach((line, n) => { line.y = Math.min(line.y, n ? lines[n - 1].y - 13 : Infinity); }); // apart
+    lines.sort((a, b) => a.mine.length - b.mine.length);
     drawing.replaceChildren(
       ...axes(plot, { name: "overlap, pixels", ticks: rounds(far).map((value) => [value / far, short(value)]) },
         { name: "differ, %", ticks }),
-      ...lines.map(({ d, kind }) => el("path", { class: kind, d })), ...maps.map(dot),
-      el("circle", { class: "dot", cx, cy, r: 6 }), ...lines.map(({ name }) => name));
+      ...lines.map(({ d, mine }) => el("path", { class: `curve ${mine}`, d })), ...maps.map(dot),
+      el("circle", { class: "dot", cx, cy, r: 6 }),
+      ...lines.map(({ x, y, mine, one }) => el("text", { class: `name ${mine}`, x, y }, one)));
   }
 
   offerOverlaps();

@@ -52,7 +52,7 @@ def cut(image: Tensor | Sliceable, rows: slice, columns: slice) -> Tensor:
     if isinstance(part, Tensor):
         return part.as_subclass(Tensor)
     array = np.asarray(part)
-    return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+    return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("=")))
 
 
 def in_batches(widths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
@@ -98,7 +98,7 @@ def logits_of(op: str, function: Callable[[Tensor], Logits], tiles: Tensor, clas
     refuse_training(op, function)
     batch, _, height, width = tiles.shape
     with torch.no_grad():
-        logits = tensor_of(op, function(tiles), (batch, classes or "K", height, width)).detach()
+        logits = tensor_of(op, function(tiles), (batch, classes or "K", height, width))
     _check.finite(op, "logits", logits)
     return logits if logits.dtype == torch.float64 else logits.float()
 

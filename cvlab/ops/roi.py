@@ -53,7 +53,7 @@ def roi_align(
     Notes:
         torchvision's `roi_align`, which takes boxes upside down too. There is no gradient to the boxes. Two matrix
         products take time in proportion to the map's area: on the CPU they are faster than torchvision's operator in
-        training on maps of up to some 50 x 50 cells.
+        training on maps of up to some 40 x 40 cells.
 
     Example:
         >>> ramp = torch.arange(5.0).expand(1, 1, 5, 5)  # each cell's value is its column

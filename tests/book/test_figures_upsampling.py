@@ -102,10 +102,9 @@ def check_steps(figure) -> dict:
         want = laid(PIXELS, kernel, stride, padding, step)
         assert torch.equal(tensor(now["output"]), want)
         assert want.shape == (side, side)
-        if hasattr(ops, "trans_conv"):
-            x = tensor(PIXELS).flatten() * (torch.arange(9) < step)
-            own = ops.trans_conv(x.reshape(1, 1, 3, 3), tensor(kernel)[None, None], None, stride, padding)[0, 0]
-            torch.testing.assert_close(own, want)
+        x = tensor(PIXELS).flatten() * (torch.arange(9) < step)
+        own = ops.trans_conv(x.reshape(1, 1, 3, 3), tensor(kernel)[None, None], None, stride, padding)[0, 0]
+        torch.testing.assert_close(own, want)
     else:
         assert now["output"] == []
         assert "Nothing is left" in shown(figure, ".note")[0]
@@ -118,9 +117,6 @@ def check_steps(figure) -> dict:
     written = [int(text) for text in shown(figure, ".layout > div:first-child text") if re.fullmatch(r"-?\d+", text)]
     assert written == full[counts > 0].int().tolist()
     before = laid(PIXELS, kernel, stride, 0, max(step - 1, 0))
-    sums = [text for text in shown(figure, ".layout > div:first-child text") if " " in text]
-    for text in sums:  # "7 + 2", "7 - 2"
-        assert eval(text) in full[counts > 1].int().tolist()
     status = shown(figure, ".status")[0]
     small = shown(figure, ".grids text")
     assert [int(text) for text in small[: 9 + k * k]] == [*np.ravel(PIXELS), *np.ravel(kernel)]
@@ -137,6 +133,11 @@ def check_steps(figure) -> dict:
     landing = torch.zeros_like(counts, dtype=torch.bool)
     landing[top : top + k, left : left + k] = True
     assert torch.equal(full - before, torch.where(landing, full - before, 0))
+    sums = [text for text in shown(figure, ".layout > div:first-child text") if " " in text]
+    both = [(int(a), int(b - a)) for a, b in zip(before[landing], full[landing], strict=True)]
+    shared = (counts[landing] > 1).tolist()
+    plain = [f"{a} {'-' if b < 0 else '+'} {abs(b)}" for (a, b), two in zip(both, shared, strict=True) if two]
+    assert sums == plain  # "7 + 2", "7 - 2"
     met = int((landing & (counts > 1)).sum())
     expected = [step, 9, row, column, value, value, top - padding, left - padding, met, k * k]
     inside = torch.zeros_like(landing)
@@ -230,9 +231,8 @@ def test_the_matrix_is_that_of_convolution(call):
         units = torch.eye(n * n, dtype=torch.float64).reshape(n * n, 1, n, n)
         oracle = functional.conv2d(units, torch.from_numpy(kernel).double()[None, None], None, stride, padding)
         assert (matrix == oracle.flatten(1).T.numpy()).all()
-        if hasattr(ops, "conv_matrix"):
-            own = ops.conv_matrix(torch.from_numpy(kernel).double()[None, None], (n, n), stride, padding)
-            assert (matrix == own.numpy()).all()
+        own = ops.conv_matrix(torch.from_numpy(kernel).double()[None, None], (n, n), stride, padding)
+        assert (matrix == own.numpy()).all()
 
 
 def check_matrix(figure, kernel=SMALL, pixels=INPUT) -> dict:
@@ -262,10 +262,14 @@ def check_matrix(figure, kernel=SMALL, pixels=INPUT) -> dict:
     assert (np.ravel(kernel)[places] == (used[cell] if now["isRow"] else used[:, cell])[line >= 0]).all()
     other = grids.first if now["where"] == "output" else grids.last
     assert other.locator("rect[class*=' e']").count() == len(places)
-    assert figure.locator(".board text").count() == 0 or m > 0
+    same = grids.last if now["where"] == "output" else grids.first
+    assert same.locator("rect[class*=' e']").count() == 0
+    assert figure.locator(".chosen:not(.casing)").count() == 2  # the pixel, and its row or column
 
     note = numbers(shown(figure, ".note")[0])
     filled = int((matrix_by_loops(np.ones((k, k), int), n, stride, padding)).sum())
+    assert figure.locator(".board rect[class*=' e']").count() == filled
+    assert figure.locator(".board rect[class*=' e']:not(.pale)").count() == len(places)
     assert note == [*used.shape, filled, used.size, k * k, 0]
     status = shown(figure, ".status")[0]
     side = m if now["where"] == "output" else n
@@ -415,8 +419,7 @@ def expected_counts(k: int, stride: int, method: str) -> np.ndarray:
     whole = functional.conv_transpose1d(ones, torch.ones(1, 1, k, dtype=torch.float64), stride=stride)[0, 0]
     first = MARGIN * stride + (k - stride) // 2
     counts = whole[first : first + SIDE].int().numpy()
-    if hasattr(ops, "overlap_counts"):
-        assert (counts == ops.overlap_counts(ones.shape[-1], k, stride).numpy()[first : first + SIDE]).all()
+    assert (counts == ops.overlap_counts(ones.shape[-1], k, stride).numpy()[first : first + SIDE]).all()
     return counts
 
 

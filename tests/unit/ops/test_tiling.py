@@ -177,6 +177,20 @@ def test_the_batch_size_does_not_matter(batch_size):
     torch.testing.assert_close(some, ops.predict_tiles(network, image, **settings), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("overlap", [0, 30, 90])
+def test_large_tiles_are_finished_in_parts(overlap):
+    image = _picture(2, 330, 21)
+    heights = set()
+
+    def result(logits):
+        heights.add(logits.shape[1])
+        return logits
+
+    found = ops.predict_tiles(lambda tiles: tiles, image, tile=150, overlap=overlap, result=result)
+    torch.testing.assert_close(found, image, atol=1e-6, rtol=0)
+    assert max(heights) < 150
+
+
 def test_a_constant_stays_a_constant():
     logits = torch.tensor([1.0, -2.0, 0.25])
     found = ops.predict_tiles(
@@ -256,7 +270,13 @@ def test_dictionaries_half_and_double_precision():
 
 def test_no_gradients_are_kept():
     network, image = Network(1), _picture(2, 20, 30).requires_grad_()
-    assert not ops.predict_tiles(network, image, tile=16, overlap=8, result="logits").requires_grad
+
+    def function(tiles):
+        assert not torch.is_grad_enabled()
+        return network(tiles)
+
+    assert not ops.predict_tiles(function, image, tile=16, overlap=8, result="logits").requires_grad
+    assert torch.is_grad_enabled()
 
 
 def test_tiles_are_brought_to_the_device():

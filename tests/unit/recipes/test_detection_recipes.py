@@ -8,7 +8,7 @@ import torch
 from cvlab import __main__ as command
 from cvlab import recipes, weights
 from cvlab.data import StillLife
-from cvlab.recipes import detection
+from cvlab.recipes import detection, shipping
 
 TINY = replace(detection.DETECTORS["ssd_small"], images=6, steps=3, batch_size=3, mixed_precision=None)
 
@@ -65,8 +65,8 @@ def test_starts_from_weights_that_fit():
 
 
 def test_command_trains_and_writes_weights_with_their_card(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(detection.DETECTORS, "ssd_small", TINY)
-    monkeypatch.setattr(detection, "TESTED", 4)
+    monkeypatch.setitem(shipping.RECIPES, "ssd_small", TINY)
+    monkeypatch.setattr(shipping, "TESTED", 4)
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     threads = torch.get_num_threads()
     try:
