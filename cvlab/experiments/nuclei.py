@@ -1,4 +1,4 @@
-"""A U-Net that tells the nuclei of cells apart, on a folder of real microscope pictures, with and without border weights.
+"""A U-Net that tells the nuclei of cells apart in real microscope pictures, with and without border weights.
 
 `python -m cvlab.experiments.nuclei FOLDER` trains and makes `nuclei.json` again. The folder has `images/NAME.png` and
 `labels/NAME.png`, the latter instance maps; the figures kept are of 44 pictures of the Data Science Bowl 2018.
@@ -88,7 +88,9 @@ def train(items: list[Item], w0: float, seed: int = SEED, **options: Any) -> UNe
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = unet_touching().to(memory_format=torch.channels_last)
-    shown = Augmented(learned(items, w0), Geometric([Crop(192), Flip(0.5, 0.5), Transpose(0.5)], min_visibility=0), seed)
+    shown = Augmented(
+        learned(items, w0), Geometric([Crop(192), Flip(0.5, 0.5), Transpose(0.5)], min_visibility=0), seed
+    )
     fixed = {"batch_size": 8, "learning_rate": 3e-3, "ema": 0.98, "mixed_precision": "bf16", "progress": False}
     engine.fit(model, shown, seed=seed, **{**fixed, **FIT, **options})
     return model

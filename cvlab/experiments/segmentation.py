@@ -19,7 +19,7 @@ from cvlab import engine
 from cvlab.augment import Augmented, Crop, Flip, Geometric, ResizedCrop
 from cvlab.experiments.results import FOLDER, card, load, save
 from cvlab.losses import SegmentationLoss, frequency_weights
-from cvlab.models import FCN, SmallBackbone, load_backbone
+from cvlab.models import FCN, SmallBackbone
 from cvlab.models.fcn import INITS
 from cvlab.recipes import SEGMENTERS, SegmentationRecipe, TouchingRecipe, train
 

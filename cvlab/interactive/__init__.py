@@ -6,6 +6,7 @@ Each function checks its data and returns a `StaticFigure`; a notebook shows it 
 from cvlab.interactive.anchors import anchors
 from cvlab.interactive.augmentation import augmentation
 from cvlab.interactive.checkerboard import checkerboard
+from cvlab.interactive.class_weights import class_weights
 from cvlab.interactive.conv_matrix import conv_matrix
 from cvlab.interactive.feature_maps import feature_maps
 from cvlab.interactive.figure import StaticFigure
@@ -17,18 +18,22 @@ from cvlab.interactive.mask_jpeg import mask_jpeg
 from cvlab.interactive.matching import matching
 from cvlab.interactive.mixing import mixing
 from cvlab.interactive.nms import nms
+from cvlab.interactive.overlay import overlay
 from cvlab.interactive.proposals import proposals
 from cvlab.interactive.quiz import quiz
 from cvlab.interactive.roi import roi
 from cvlab.interactive.thresholds import thresholds
+from cvlab.interactive.tiles import tiles
 from cvlab.interactive.training import training
 from cvlab.interactive.trans_conv import trans_conv
+from cvlab.interactive.upsampling_path import upsampling_path
 
 __all__ = [
     "StaticFigure",
     "anchors",
     "augmentation",
     "checkerboard",
+    "class_weights",
     "conv_matrix",
     "feature_maps",
     "grouping",
@@ -39,10 +44,13 @@ __all__ = [
     "matching",
     "mixing",
     "nms",
+    "overlay",
     "proposals",
     "quiz",
     "roi",
     "thresholds",
+    "tiles",
     "training",
     "trans_conv",
+    "upsampling_path",
 ]

@@ -7,8 +7,13 @@ import {
 const IGNORED = 25; // the letter Z
 
 /** The labels that a text stands for: a letter for each run, A for 0, and its length where that is not 1. */
-export const unroll = (text) => Array.from(text.matchAll(/([A-Z])(\d*)/g), ([, letter, length]) =>
-  new Array(Number(length || 1)).fill(letter.charCodeAt(0) - 65)).flat();
+export function unroll(text) {
+  const runs = Array.from(text.matchAll(/([A-Z])(\d*)/g), ([, letter, length]) => [letter, Number(length || 1)]);
+  const labels = new Uint8Array(runs.reduce((sum, [, length]) => sum + length, 0));
+  let at = 0;
+  for (const [letter, length] of runs) labels.fill(letter.charCodeAt(0) - 65, at, at += length);
+  return labels;
+}
 
 /** How many pixels of a class are right, falsely given to it, and missed, and the three measures; null is 0 / 0. */
 export function measure(truth, found, label) {
@@ -101,7 +106,8 @@ export function mount(root, state, publish) {
       line("precision", (one) => number(one.precision), "first"), line("recall", (one) => number(one.recall)),
       line("IoU", (one) => number(one.iou), "main"));
     const words = (one) => `precision ${number(one.precision)}, recall ${number(one.recall)}, IoU ${number(one.iou)}`;
-    status.textContent = `Weight ${short(weights[now.chosen])}. ${name}: ${words(mine)}; ${names[0]}: ${words(ground)}.`;
+    status.textContent = `Weight ${short(weights[now.chosen])}. ${name}: ${words(mine)}; `
+      + `${names[0]}: ${words(ground)}.`;
     set(plot.svg, { "aria-label": `Precision against recall. ${status.textContent}` });
     set(view.svg, { "aria-label": now.shown === "labels" ? "The picture under the predicted labels"
       : `The picture; where ${name} is right it is seen plainly, and false and missed pixels are marked` });
@@ -153,11 +159,13 @@ export function mount(root, state, publish) {
       return text([x - 3, y + 11], "iou", "end", `IoU ${iou}`);
     };
     drawing.replaceChildren(
-      ...axes(plot, { name: "recall: found of what is there", ticks }, { name: "precision: right of what is found", ticks }),
+      ...axes(plot, { name: "recall: found of what is there", ticks },
+        { name: "precision: right of what is found", ticks }),
       ...lines.map(({ points }) => el("path", { class: "alike", d: path(points) })), ...lines.map(level),
       ...curves.map(({ who, points }) => el("path", { class: `curve ${who}`, d: path(points) })),
       ...curves.flatMap(({ who, points }) => points.map((one) => circle(one, `stop ${who}`, 2.5))),
-      ...curves.flatMap(({ who, here }) => here.map((one) => circle(one, `dot ${who}`, 6.5))), ...curves.flatMap(title));
+      ...curves.flatMap(({ who, here }) => here.map((one) => circle(one, `dot ${who}`, 6.5))),
+      ...curves.flatMap(title));
   }
 
   draw();

@@ -9,8 +9,15 @@ from cvlab import _check
 from cvlab._check import InputError
 from cvlab.interactive.figure import StaticFigure
 from cvlab.interactive.grids import as_whole
-from cvlab.interactive.label_maps import IGNORED, as_labels, as_text, class_names, colours_of, short_enough
-from cvlab.interactive.label_maps import small_picture
+from cvlab.interactive.label_maps import (
+    IGNORED,
+    as_labels,
+    as_text,
+    class_names,
+    colours_of,
+    short_enough,
+    small_picture,
+)
 
 QUESTION = "What does a larger weight buy, and who pays for it?"
 MOST_WEIGHTS = 16

@@ -42,7 +42,7 @@ def mask_head(
         truth_masks: (G, H, W) bool, the objects' masks; each detection is compared with the one it overlaps most.
         names: the detections' N names.
         threshold: from this probability on a pixel belongs to the mask at first, in [0.05, 0.95].
-        rounded: whether boxes are brought to whole pixels at first, as in `cvlab.ops.paste_masks`; the reader may switch.
+        rounded: whether boxes are brought to whole pixels at first, as in `cvlab.ops.paste_masks`. Readers may switch.
         question: what the figure asks its reader.
 
     Returns:

@@ -7,8 +7,13 @@ import {
 const IGNORED = 25; // the letter Z
 
 /** The labels that a text stands for: a letter for each run, A for 0, and its length where that is not 1. */
-export const unroll = (text) => Array.from(text.matchAll(/([A-Z])(\d*)/g), ([, letter, length]) =>
-  new Array(Number(length || 1)).fill(letter.charCodeAt(0) - 65)).flat();
+export function unroll(text) {
+  const runs = Array.from(text.matchAll(/([A-Z])(\d*)/g), ([, letter, length]) => [letter, Number(length || 1)]);
+  const labels = new Uint8Array(runs.reduce((sum, [, length]) => sum + length, 0));
+  let at = 0;
+  for (const [letter, length] of runs) labels.fill(letter.charCodeAt(0) - 65, at, at += length);
+  return labels;
+}
 
 /** How many pixels of each true class, in rows, have which predicted class, in columns; ignored ones do not count. */
 export function confusion(truth, found, classes) {
@@ -28,9 +33,16 @@ export function fits(counts) {
 
 /** Tell of each pixel whether one of its eight neighbours has another label. */
 export function borders(labels, width) {
-  const height = labels.length / width, near = (x, end) => [x - 1, x, x + 1].filter((v) => v >= 0 && v < end);
-  return labels.map((label, i) => near(Math.floor(i / width), height).some((y) =>
-    near(i % width, width).some((x) => labels[y * width + x] !== label)));
+  const edge = new Uint8Array(labels.length);
+  const compare = (i, j) => { if (labels[i] !== labels[j]) edge[i] = edge[j] = 1; };
+  for (let i = 0; i < labels.length; i += 1) { // with the neighbours that come later
+    const x = i % width, below = i + width < labels.length;
+    if (x + 1 < width) compare(i, i + 1);
+    if (below) compare(i, i + width);
+    if (below && x > 0) compare(i, i + width - 1);
+    if (below && x + 1 < width) compare(i, i + width + 1);
+  }
+  return edge;
 }
 
 /** Regions of touching wrong pixels with the same true and predicted label, the largest first. */

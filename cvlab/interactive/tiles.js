@@ -5,8 +5,13 @@ import {
 } from "./common.js";
 
 /** The labels that a text stands for: a letter for each run, A for 0, and its length where that is not 1. */
-export const unroll = (text) => Array.from(text.matchAll(/([A-Z])(\d*)/g), ([, letter, length]) =>
-  new Array(Number(length || 1)).fill(letter.charCodeAt(0) - 65)).flat();
+export function unroll(text) {
+  const runs = Array.from(text.matchAll(/([A-Z])(\d*)/g), ([, letter, length]) => [letter, Number(length || 1)]);
+  const labels = new Uint8Array(runs.reduce((sum, [, length]) => sum + length, 0));
+  let at = 0;
+  for (const [letter, length] of runs) labels.fill(letter.charCodeAt(0) - 65, at, at += length);
+  return labels;
+}
 
 /** Where tiles begin and end along one dimension: at multiples of the stride; the last one ends with the picture. */
 export function spans(size, tile, overlap, stride) {

@@ -8,8 +8,15 @@ from typing import Any
 from cvlab._check import InputError
 from cvlab.interactive.figure import StaticFigure
 from cvlab.interactive.grids import as_whole
-from cvlab.interactive.label_maps import LARGEST, as_labels, as_text, class_names, colours_of, short_enough
-from cvlab.interactive.label_maps import small_picture
+from cvlab.interactive.label_maps import (
+    LARGEST,
+    as_labels,
+    as_text,
+    class_names,
+    colours_of,
+    short_enough,
+    small_picture,
+)
 from cvlab.ops import tile_starts
 
 QUESTION = "How much must tiles overlap until their seams are gone, and what does it cost?"

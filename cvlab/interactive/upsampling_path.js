@@ -7,8 +7,13 @@ import {
 const IGNORED = 25; // the letter Z
 
 /** The labels that a text stands for: a letter for each run, A for 0, and its length where that is not 1. */
-export const unroll = (text) => Array.from(text.matchAll(/([A-Z])(\d*)/g), ([, letter, length]) =>
-  new Array(Number(length || 1)).fill(letter.charCodeAt(0) - 65)).flat();
+export function unroll(text) {
+  const runs = Array.from(text.matchAll(/([A-Z])(\d*)/g), ([, letter, length]) => [letter, Number(length || 1)]);
+  const labels = new Uint8Array(runs.reduce((sum, [, length]) => sum + length, 0));
+  let at = 0;
+  for (const [letter, length] of runs) labels.fill(letter.charCodeAt(0) - 65, at, at += length);
+  return labels;
+}
 
 /** The cells' labels for each of H x W pixels, which the cells share equally. */
 export function enlarge(labels, rows, columns, H, W) {
@@ -39,7 +44,8 @@ export function heat(share) {
 }
 
 export async function mount(root, state, publish) {
-  const { names, classes, kept } = state, { width: W, height: H, src } = state.picture, truth = state.truth && unroll(state.truth);
+  const { names, classes, kept } = state, { width: W, height: H, src } = state.picture;
+  const truth = state.truth && unroll(state.truth);
   const steps = state.steps.map((step) => ({ ...step, labels: unroll(step.labels) })), last = steps.length - 1;
   for (const step of steps) {
     step.pixels = enlarge(step.labels, step.rows, step.columns, H, W);
@@ -49,7 +55,7 @@ export async function mount(root, state, publish) {
     step.same = step.pixels.filter((label, i) => label === steps[last].pixels[i]).length / (W * H);
   const now = { step: state.start, label: state.label, at: [0.5, 0.5] };
 
-  const best = panel("Class with the largest score"), warm = panel("");
+  const best = panel("Largest score"), warm = panel("");
   best.view.frame.prepend(el("img", { src, alt: "" }), best.pen.canvas);
   warm.view.frame.prepend(warm.pen.canvas);
   const ladder = steps.map(rung), moment = slider("step", { min: 1, max: steps.length, step: 1, value: now.step + 1 },
@@ -65,16 +71,17 @@ export async function mount(root, state, publish) {
   const scale = el("p", { class: "scale" }, "0", el("i", { "aria-hidden": "true" }), "1");
 
   root.append(
-    caption(state.question, "Go up step by step. Point at a cell, tap it, or Tab to a map and use the arrow keys, for its "
-      + "numbers."),
+    caption(state.question, "Go up step by step. Point at a cell, tap it, or Tab to a map and use the arrow keys, for "
+      + "its numbers."),
     el("div", { class: "ladder", role: "group", "aria-label": "Steps" }, ...ladder.map(({ node }) => node)),
-    el("div", { class: "climb" }, moment, row(back, next)), title,
+    el("div", { class: "climb" }, moment, row(back, next)), title, group("Heat map of", row(...radios)),
     el("div", { class: "maps" }, best.node, el("div", {}, warm.node, scale)), status,
-    layout([numbers], [group("Heat map of", row(...radios)), note]));
+    layout([numbers], [note]));
 
   const pens = await Promise.all(steps.map(({ src: source }) => decode(source)));
   steps.forEach((step, n) => {
-    const { data } = pens[n].getImageData(0, 0, step.columns, step.rows * kept.length), cells = step.rows * step.columns;
+    const { rows, columns } = step, { data } = pens[n].getImageData(0, 0, columns, rows * kept.length);
+    const cells = rows * columns;
     step.scores = kept.map((_, k) => range(cells).map((i) => (data[4 * (k * cells + i)] + 0.5) / 256));
   });
 
@@ -112,10 +119,20 @@ export async function mount(root, state, publish) {
     draw();
   }
 
-  const cellOf = ({ rows, columns }) => [Math.floor(now.at[1] * rows), Math.floor(now.at[0] * columns)];
+  function cellOf({ rows, columns }) {
+    return [Math.floor(now.at[1] * rows), Math.floor(now.at[0] * columns)];
+  }
+
+  /** Look where the last step is surest of the class of the heat map; of several such cells at the middle one. */
+  function begin() {
+    const { scores, columns, rows } = steps[last], map = scores[kept.indexOf(now.label)], most = Math.max(...map);
+    const sure = range(map.length).filter((n) => map[n] === most), n = sure[sure.length >> 1];
+    look(((n % columns) + 0.5) / columns, (Math.floor(n / columns) + 0.5) / rows);
+  }
 
   function draw() {
     const step = steps[now.step], [i, j] = cellOf(step), n = i * step.columns + j;
+    if (!step.scores) return; // they are being decoded
     const shown = step.scores.map((map) => map[n]);
     tell(step, shown, step.labels[n]);
     paint();
@@ -127,19 +144,21 @@ export async function mount(root, state, publish) {
     const { rows, columns, title: text, same, miou } = step, [i, j] = cellOf(step);
     offer([[back, now.step > 0], [next, now.step < last]]);
     ladder.forEach(({ node }, n) => set(node, { "aria-pressed": String(n === now.step) }));
-    title.replaceChildren(el("b", {}, text), `: ${rows} × ${columns} cells of ${grouped(H / rows)} × ${grouped(W / columns)} `
-      + "pixels");
+    const size = `${grouped(H / rows)} × ${grouped(W / columns)}`;
+    title.replaceChildren(el("b", {}, text), `: ${rows} × ${columns} cells of ${size} pixels`);
     set(moment.querySelector("input"), { "aria-valuetext": `${now.step + 1}: ${text}` });
-    note.textContent = (now.step === last ? "The last step. " : `${fixed(100 * same, 1)} % of the pixels have the class that `
-      + "the last step gives them. ") + (truth ? `Mean IoU with the truth ${fixed(miou, 3)}.` : "");
+    const agrees = `${fixed(100 * same, 1)} % of the pixels have the class that the last step gives them.`;
+    note.textContent = (now.step === last ? "This is the last step." : agrees)
+      + (truth ? ` The mean IoU with the truth is ${fixed(miou, 3)}.` : "");
     warm.heading.replaceChildren("Probability of ", swatch(now.label), names[now.label]);
     const line = (mark, name, share, kind) => el("tr", { class: kind }, el("th", { scope: "row" }, mark, name),
       el("td", {}, bar(0, share, "prediction")), el("td", {}, fixed(share)));
     const rest = Math.max(0, 1 - shown.reduce((a, b) => a + b, 0));
-    numbers.body.replaceChildren(...kept.map((c, k) => line(swatch(c), names[c], shown[k], c === winner ? "winner" : null)),
+    numbers.body.replaceChildren(
+      ...kept.map((c, k) => line(swatch(c), names[c], shown[k], c === winner ? "winner" : null)),
       ...(kept.length < names.length ? [line("", "all others", rest, null)] : []));
-    status.replaceChildren(`Row ${i}, column ${j} of ${rows} × ${columns}: `, swatch(winner), el("b", {}, names[winner]),
-      kept.includes(now.label) ? `, probability of ${names[now.label]} ${fixed(shown[kept.indexOf(now.label)])}.` : ".");
+    status.replaceChildren(`Row ${i}, column ${j} of ${rows} × ${columns}: `, swatch(winner),
+      el("b", {}, names[winner]), `; probability of ${names[now.label]} ${fixed(shown[kept.indexOf(now.label)])}.`);
     for (const { hand, heading } of [best, warm])
       set(hand, { "aria-label": `${heading.textContent}. ${status.textContent} Arrow keys choose another cell.` });
   }
@@ -169,10 +188,16 @@ export async function mount(root, state, publish) {
       const d = [...range(columns - 1).map((n) => `M${(n + 1) * wide} 0V${height}`),
         ...range(rows - 1).map((n) => `M0 ${((n + 1) * height) / rows}H${width}`)].join("");
       const chosen = place(view, box(i * columns + j));
-      layer.replaceChildren(...(wide >= 6 ? [el("path", { class: "mesh", d })] : []),
+      layer.replaceChildren(...(wide >= 9 ? [el("path", { class: "mesh", d })] : []),
         ...(view === warm.view && wide >= 26 ? values.map((value, n) => written(place(view, box(n)), value)) : []),
-        ...["cell casing", "cell"].map((kind) => el("rect", { class: kind, ...chosen })));
+        ...["cell casing", "cell"].map((kind) =>
+          (wide < 9 ? ring(chosen, kind) : el("rect", { class: kind, ...chosen }))));
     }
+  }
+
+  /** A ring around a cell too small to be seen. */
+  function ring({ x, y, width, height }, kind) {
+    return el("circle", { class: kind, cx: x + width / 2, cy: y + height / 2, r: 7 });
   }
 
   /** A probability in the middle of its cell. */
@@ -181,5 +206,5 @@ export async function mount(root, state, publish) {
     return el("text", { x: x + width / 2, y: y + height / 2, style: `fill:${ink};font-size:${size}px` }, fixed(value));
   }
 
-  draw();
+  begin();
 }

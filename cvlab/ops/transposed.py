@@ -1,7 +1,11 @@
-"""Transposed convolution: each pixel lays down a kernel, multiplied by its value, and what overlaps is added."""
+"""Transposed convolution: each pixel lays down a kernel, multiplied by its value, and what overlaps is added.
+
+Here are the fast form and the arithmetic of sizes; `cvlab.ops.transposed_reference` has the forms that explain it.
+"""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -35,14 +39,7 @@ def conv_out_size(size: int, kernel: int, stride: int = 1, padding: int = 0, dil
     References:
         Dumoulin, V. and Visin, F. (2016). A guide to convolution arithmetic for deep learning. Relationship 6.
     """
-    op = "conv_out_size"
-    _whole(op, {"size": size, "kernel": kernel, "stride": stride, "dilation": dilation}, 1)
-    _whole(op, {"padding": padding}, 0)
-    room = size + 2 * padding - dilation * (kernel - 1) - 1
-    if room < 0:
-        span = dilation * (kernel - 1) + 1
-        raise _check.InputError(f"{op}: the kernel spans {span} pixels, more than {size} and padding {padding}")
-    return room // stride + 1
+    return _conv_size("conv_out_size", size, kernel, stride, padding, dilation)
 
 
 def trans_conv_out_size(
@@ -71,22 +68,14 @@ def trans_conv_out_size(
     References:
         Dumoulin, V. and Visin, F. (2016). A guide to convolution arithmetic for deep learning. Relationship 14.
     """
-    op = "trans_conv_out_size"
-    _whole(op, {"size": size, "kernel": kernel, "stride": stride, "dilation": dilation}, 1)
-    _whole(op, {"padding": padding, "output_padding": output_padding}, 0)
-    if output_padding >= max(stride, dilation):
-        raise _check.InputError(
-            f"{op}: output_padding must be smaller than the stride or the dilation, got {output_padding} with stride "
-            f"{stride} and dilation {dilation}"
-        )
-    result = (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1 + output_padding
-    if result < 1:
-        raise _check.InputError(f"{op}: padding {padding} leaves nothing of {result + 2 * padding} pixels")
-    return result
+    return _trans_size("trans_conv_out_size", size, kernel, stride, padding, output_padding, dilation)
 
 
 def output_padding_for(size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
     """Find the output padding with which a transposed convolution gives the size that a convolution began with.
+
+    A convolution divides by its stride and drops the rest, so up to `stride` sizes lead to the same one. Without output
+    padding the way back leads to the smallest of them.
 
     Args:
         size: Pixels of the convolution's input.
@@ -105,7 +94,7 @@ def output_padding_for(size: int, kernel: int, stride: int = 1, padding: int = 0
         >>> [output_padding_for(n, kernel=3, stride=2, padding=1) for n in (7, 8)]
         [0, 1]
     """
-    down = conv_out_size(size, kernel, stride, padding, dilation)
+    down = _conv_size("output_padding_for", size, kernel, stride, padding, dilation)
     return size + 2 * padding - dilation * (kernel - 1) - 1 - (down - 1) * stride
 
 
@@ -135,10 +124,10 @@ def trans_conv(
         (B, C_out, H', W') in the dtype of `x`, sizes as `trans_conv_out_size` gives them.
 
     Raises:
-        InputError: Shapes do not fit each other, or a number is out of range.
+        InputError: Shapes or dtypes do not fit each other, a number is out of range, or no pixel is left.
 
     Notes:
-        Signature and meaning are those of ``torch.nn.functional.conv_transpose2d``.
+        Signature and meaning are those of ``torch.nn.functional.conv_transpose2d``, which takes (C_in, H, W) too.
 
     Example:
         >>> import torch
@@ -149,17 +138,21 @@ def trans_conv(
     References:
         Dumoulin, V. and Visin, F. (2016). A guide to convolution arithmetic for deep learning. Chapter 4.
     """
-    places = check_trans_conv("trans_conv", x, weight, bias, stride, padding, output_padding, groups, dilation)
-    rows, columns = places
+    rows, columns = check_trans_conv("trans_conv", x, weight, bias, stride, padding, output_padding, groups, dilation)
+    if rows.beyond or columns.beyond:
+        x = functional.pad(x, (0, columns.beyond, 0, rows.beyond))  # pixels of 0 lay down nothing
     batch, channels, height, width = x.shape
     pixels = x.reshape(batch, groups, channels // groups, height * width)
     kernels = weight.reshape(groups, channels // groups, -1)  # (G, C_in / G, C_out / G * kh * kw)
-    laid = kernels.transpose(1, 2) @ pixels  # (B, G, C_out / G * kh * kw, H * W)
-    laid = laid.flatten(1, 2)  # (B, C_out * kh * kw, H * W)
-    steps = {"dilation": (rows.dilation, columns.dilation), "stride": (rows.stride, columns.stride)}
-    full = functional.fold(laid, (rows.full, columns.full), weight.shape[2:], **steps)  # adds up what overlaps
-    full = functional.pad(full, (0, columns.missing, 0, rows.missing))
-    out = full[:, :, rows.kept, columns.kept]
+    laid = (kernels.transpose(1, 2) @ pixels).flatten(1, 2)  # (B, C_out * kh * kw, H * W)
+    out = functional.fold(  # puts what each pixel lays down in its place, and adds up what overlaps
+        laid,
+        output_size=(rows.size, columns.size),
+        kernel_size=weight.shape[2:],
+        stride=(rows.stride, columns.stride),
+        padding=(rows.padding, columns.padding),
+        dilation=(rows.dilation, columns.dilation),
+    )
     return out if bias is None else out + bias[:, None, None]
 
 
@@ -167,6 +160,7 @@ class Axis:
     """Where kernels lie along one axis.
 
     Args:
+        op: The operation, for messages.
         size: Pixels of the input.
         kernel: Pixels of the kernel.
         stride: Distance of two kernels.
@@ -175,17 +169,20 @@ class Axis:
         dilation: Distance of the kernel's pixels.
 
     Attributes:
-        full: Pixels between the first and the last that a kernel reaches.
+        size: Pixels of the result.
+        full: Pixels that the kernels span, with those that the output padding adds beyond them.
         kept: Those of them that are the result.
-        missing: How many the output padding adds beyond them.
+        beyond: How many pixels more the input would have, were all the output padding beyond a stride made by them.
     """
 
-    def __init__(self, size: int, kernel: int, stride: int, padding: int, output_padding: int, dilation: int) -> None:
-        left = trans_conv_out_size(size, kernel, stride, padding, output_padding, dilation)
-        self.stride, self.dilation, self.output_padding = stride, dilation, output_padding
-        self.full = (size - 1) * stride + dilation * (kernel - 1) + 1
-        self.kept = slice(padding, padding + left)
-        self.missing = max(padding + left - self.full, 0)
+    def __init__(
+        self, op: str, size: int, kernel: int, stride: int, padding: int, output_padding: int, dilation: int
+    ) -> None:
+        self.size = _trans_size(op, size, kernel, stride, padding, output_padding, dilation)
+        self.stride, self.padding, self.output_padding, self.dilation = stride, padding, output_padding, dilation
+        self.full = max((size - 1) * stride + dilation * (kernel - 1) + 1, padding + self.size)
+        self.kept = slice(padding, padding + self.size)
+        self.beyond = output_padding // stride
 
 
 def check_trans_conv(
@@ -202,29 +199,74 @@ def check_trans_conv(
     """Refuse what is no transposed convolution, and say where kernels lie along rows and columns."""
     _check.numeric(op, "x", x, floating=True)
     _check.shape(op, "x", x, ("B", "C", "H", "W"))
-    _check.numeric(op, "weight", weight, floating=True)
+    _some(op, "x", x, 1)
     _check.shape(op, "weight", weight, (x.shape[1], "C_out / groups", "kh", "kw"))
-    _whole(op, {"groups": groups}, 1)
-    if x.shape[1] % groups:
+    _some(op, "weight", weight, 0)
+    if x.shape[1] % whole_number(op, "groups", groups, 1):
         raise _check.InputError(f"{op}: groups must divide the {x.shape[1]} channels, got {groups}")
     if bias is not None:
         _check.shape(op, "bias", bias, (weight.shape[1] * groups,))
-    words = {"stride": stride, "padding": padding, "output_padding": output_padding, "dilation": dilation}
-    pairs = {name: as_pair(op, name, value) for name, value in words.items()}
-    rows, columns = (Axis(x.shape[2 + i], weight.shape[2 + i], *(pairs[name][i] for name in words)) for i in range(2))
+    for name, other in (("weight", weight), ("bias", bias)):
+        if other is not None and other.dtype != x.dtype:
+            raise _check.InputError(f"{op}: {name} must be {x.dtype}, as x is, got {other.dtype}")
+    pairs = [
+        as_pair(op, "stride", stride, 1),
+        as_pair(op, "padding", padding, 0),
+        as_pair(op, "output_padding", output_padding, 0),
+        as_pair(op, "dilation", dilation, 1),
+    ]
+    rows, columns = (Axis(op, x.shape[2 + i], weight.shape[2 + i], *(pair[i] for pair in pairs)) for i in range(2))
     return rows, columns
 
 
-def as_pair(op: str, name: str, value: Pair, least: int = 0) -> tuple[int, int]:
+def as_pair(op: str, name: str, value: Pair, least: int) -> tuple[int, int]:
     """Give one number for rows and one for columns, or say what is wrong with them."""
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2:
+    if not isinstance(value, Sequence):
+        number = whole_number(op, name, value, least)
+        return number, number
+    if isinstance(value, str) or len(value) != 2:
         raise _check.InputError(f"{op}: {name} must be one number or two, got {value!r}")
-    _whole(op, {f"{name}[{i}]": number for i, number in enumerate(pair)}, least)
-    return pair
+    first, second = (whole_number(op, f"{name}[{i}]", number, least) for i, number in enumerate(value))
+    return first, second
 
 
-def _whole(op: str, numbers: dict[str, int], least: int) -> None:
-    for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise _check.InputError(f"{op}: {name} must be a whole number of at least {least}, got {value!r}")
+def whole_number(op: str, name: str, value: int, least: int) -> int:
+    """Refuse what is not a whole number of at least so much, and give it as Python's."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise _check.InputError(f"{op}: {name} must be a whole number of at least {least}, got {value!r}")
+    return number
+
+
+def _some(op: str, name: str, value: Tensor, first: int) -> None:
+    if 0 in value.shape[first:]:
+        raise _check.InputError(f"{op}: {name} must have no side of length 0, got {tuple(value.shape)}")
+
+
+def _conv_size(op: str, size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    for name, value in (("size", size), ("kernel", kernel), ("stride", stride), ("dilation", dilation)):
+        whole_number(op, name, value, 1)
+    whole_number(op, "padding", padding, 0)
+    span = dilation * (kernel - 1) + 1
+    if span > size + 2 * padding:
+        raise _check.InputError(f"{op}: the kernel spans {span} pixels, more than {size} and twice padding {padding}")
+    return (size + 2 * padding - span) // stride + 1
+
+
+def _trans_size(op: str, size: int, kernel: int, stride: int, padding: int, output_padding: int, dilation: int) -> int:
+    for name, value in (("size", size), ("kernel", kernel), ("stride", stride), ("dilation", dilation)):
+        whole_number(op, name, value, 1)
+    for name, value in (("padding", padding), ("output_padding", output_padding)):
+        whole_number(op, name, value, 0)
+    if output_padding >= max(stride, dilation):
+        raise _check.InputError(
+            f"{op}: output_padding must be smaller than the stride or the dilation, got {output_padding} with stride "
+            f"{stride} and dilation {dilation}"
+        )
+    full = (size - 1) * stride + dilation * (kernel - 1) + 1 + output_padding
+    if full <= 2 * padding:
+        raise _check.InputError(f"{op}: padding {padding} leaves nothing of {full} pixels")
+    return full - 2 * padding

@@ -26,6 +26,7 @@ TARGET = {"boxes": BOXES, "labels": [1, 2]}
 FOUND = {**TARGET, "scores": [0.9, 0.8]}
 OPTIONS = [{"text": "Yes", "correct": True, "why": "So it is."}, {"text": "No", "correct": False, "why": "Look again."}]
 GROUPED = hierarchical_grouping(IMAGE / 255, np.arange(90 * 60).reshape(60, 90) // 1800)
+LABELS, SCORES = np.arange(90 * 60).reshape(60, 90) % 3, np.arange(24.0).reshape(2, 3, 4)
 FIGURES = {
     "iou": lambda: interactive.iou(a=BOXES[0], b=BOXES[1]),
     "anchors": lambda: interactive.anchors(truths=BOXES, names=["cat", "dog"]),
@@ -43,6 +44,10 @@ FIGURES = {
     "roi": lambda: interactive.roi([[0, 1], [2, 3]], [4, 4, 20, 28]),
     "mask_head": lambda: interactive.mask_head(IMAGE, BOXES[:1], np.full((1, 4, 4), 0.7)),
     "proposals": lambda: interactive.proposals(IMAGE, BOXES, [0.9, 0.8], BOXES[:1]),
+    "overlay": lambda: interactive.overlay(IMAGE, LABELS, LABELS.T.reshape(60, 90)),
+    "tiles": lambda: interactive.tiles(IMAGE, {(32, 0): LABELS, (32, 8): LABELS // 2}, LABELS),
+    "class_weights": lambda: interactive.class_weights(IMAGE, LABELS, [LABELS // 2, LABELS], [1, 5]),
+    "upsampling_path": lambda: interactive.upsampling_path(IMAGE, [("a", SCORES), ("b", SCORES[:, ::-1])]),
     "trans_conv": lambda: interactive.trans_conv([[0, 1], [2, 3]], stride=1),
     "conv_matrix": lambda: interactive.conv_matrix(padding=1),
     "checkerboard": lambda: interactive.checkerboard(kernel_size=4),

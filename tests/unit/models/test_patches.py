@@ -43,7 +43,7 @@ def test_multiplications_by_hand():
 @pytest.mark.parametrize(
     ("network", "features", "message"),
     [
-        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), (1, 1, 1), "must end with Flatten and Linear, got Conv2d and ReLU"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), (1, 1, 1), "must end with Flatten and Linear, got Conv2d and"),
         (models.patch_classifier(3), (32, 5, 4), r"the last layer takes 800 features, got \(32, 5, 4\)"),
     ],
 )

@@ -24,7 +24,7 @@ def test_interpolates_inside_and_fades_at_the_border(stride):
 
 
 def test_the_exact_share_that_is_left_at_the_border():
-    """Factor 8: the first pixel's middle is 3.5 of 8 pixels from its only tent's, so 9/16 is left; in a corner squared."""
+    """Factor 8: the first middle is 3.5 of 8 pixels from its only tent, so 9/16 is left; in a corner its square."""
     ones = torch.ones(1, 1, 4, 4, dtype=torch.float64)
     out = ops.trans_conv(ones, ops.bilinear_kernel(1, 16, dtype=torch.float64), stride=8, padding=4)[0, 0]
     assert out[0, 16].item() == pytest.approx(9 / 16)
@@ -34,7 +34,9 @@ def test_the_exact_share_that_is_left_at_the_border():
 
 def test_only_the_diagonal_is_filled():
     weight = ops.bilinear_kernel(4, 6)
-    assert [bool(weight[i, j].any()) for i in range(4) for j in range(4)] == [i == j for i in range(4) for j in range(4)]
+    assert [bool(weight[i, j].any()) for i in range(4) for j in range(4)] == [
+        i == j for i in range(4) for j in range(4)
+    ]
     x = torch.rand(1, 4, 5, 5)
     alone = ops.trans_conv(x[:, 2:3], ops.bilinear_kernel(1, 6), stride=3)
     torch.testing.assert_close(ops.trans_conv(x, weight, stride=3)[:, 2:3], alone)
