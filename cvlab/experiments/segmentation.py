@@ -1,4 +1,4 @@
-"""The measurements behind the chapter on segmentation: initialisation, skips, losses, crops, and borders between fruits.
+"""The measurements behind the chapter on segmentation: initialisation, skips, losses, crops, borders of fruits.
 
 `python -m cvlab.experiments.segmentation [PART ...]` makes `segmentation.json` again, all of it or some parts; it takes
 about an hour of one core.

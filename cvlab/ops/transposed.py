@@ -20,7 +20,8 @@ def conv_out_size(size: int, kernel: int, stride: int = 1, padding: int = 0, dil
     """Compute how many pixels a convolution gives along one axis.
 
     The kernel spans ``dilation * (kernel - 1) + 1`` pixels and takes steps of `stride` while it fits into
-    ``size + 2 * padding`` pixels.
+    ``size + 2 * padding`` pixels. So it finds ``(size + 2 * padding - span) // stride + 1`` places, and what is left
+    of the division is dropped.
 
     Args:
         size: Pixels of the input, at least 1.
@@ -47,8 +48,9 @@ def trans_conv_out_size(
 ) -> int:
     """Compute how many pixels a transposed convolution gives along one axis.
 
-    The last kernel is laid down ``(size - 1) * stride`` pixels after the first; padding takes pixels away on each side,
-    output padding adds some at the end.
+    The last kernel is laid down ``(size - 1) * stride`` pixels after the first, and spans
+    ``dilation * (kernel - 1) + 1``. Padding takes pixels away on each side, output padding adds some at the end: all in
+    all ``(size - 1) * stride + dilation * (kernel - 1) + 1 - 2 * padding + output_padding``.
 
     Args:
         size: Pixels of the input, at least 1.
@@ -172,7 +174,7 @@ class Axis:
         size: Pixels of the result.
         full: Pixels that the kernels span, with those that the output padding adds beyond them.
         kept: Those of them that are the result.
-        beyond: How many pixels more the input would have, were all the output padding beyond a stride made by them.
+        beyond: Pixels of 0 to append to the input, for an output padding of a stride or more.
     """
 
     def __init__(
@@ -247,9 +249,9 @@ def _some(op: str, name: str, value: Tensor, first: int) -> None:
 
 
 def _conv_size(op: str, size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
-    for name, value in (("size", size), ("kernel", kernel), ("stride", stride), ("dilation", dilation)):
-        whole_number(op, name, value, 1)
-    whole_number(op, "padding", padding, 0)
+    ones = (("size", size), ("kernel", kernel), ("stride", stride), ("dilation", dilation))
+    size, kernel, stride, dilation = (whole_number(op, name, value, 1) for name, value in ones)
+    padding = whole_number(op, "padding", padding, 0)
     span = dilation * (kernel - 1) + 1
     if span > size + 2 * padding:
         raise _check.InputError(f"{op}: the kernel spans {span} pixels, more than {size} and twice padding {padding}")
@@ -257,10 +259,10 @@ def _conv_size(op: str, size: int, kernel: int, stride: int, padding: int, dilat
 
 
 def _trans_size(op: str, size: int, kernel: int, stride: int, padding: int, output_padding: int, dilation: int) -> int:
-    for name, value in (("size", size), ("kernel", kernel), ("stride", stride), ("dilation", dilation)):
-        whole_number(op, name, value, 1)
-    for name, value in (("padding", padding), ("output_padding", output_padding)):
-        whole_number(op, name, value, 0)
+    ones = (("size", size), ("kernel", kernel), ("stride", stride), ("dilation", dilation))
+    size, kernel, stride, dilation = (whole_number(op, name, value, 1) for name, value in ones)
+    padding = whole_number(op, "padding", padding, 0)
+    output_padding = whole_number(op, "output_padding", output_padding, 0)
     if output_padding >= max(stride, dilation):
         raise _check.InputError(
             f"{op}: output_padding must be smaller than the stride or the dilation, got {output_padding} with stride "

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cvlab import _check
-from cvlab.ops.transposed import Pair, as_pair, check_trans_conv, conv_out_size
+from cvlab.ops.transposed import Pair, as_pair, check_trans_conv, conv_out_size, whole_number
 
 
 def trans_conv_reference(
@@ -30,7 +30,7 @@ def trans_conv_reference(
     rows, columns = check_trans_conv(op, x, weight, bias, stride, padding, output_padding, groups, dilation)
     batch, channels, height, width = x.shape
     each = channels // groups, weight.shape[1]  # channels of a group, before and after
-    full = x.new_zeros(batch, groups * each[1], rows.full + rows.missing, columns.full + columns.missing)
+    full = x.new_zeros(batch, groups * each[1], rows.full, columns.full)
     reach = [d * (k - 1) + 1 for k, d in zip(weight.shape[2:], (rows.dilation, columns.dilation), strict=True)]
     for i in range(height):
         for j in range(width):
@@ -46,7 +46,7 @@ def trans_conv_reference(
 
 def conv_matrix(
     weight: Tensor,
-    size: tuple[int, int],
+    size: Pair,
     stride: Pair = 1,
     padding: Pair = 0,
     dilation: Pair = 1,
@@ -56,7 +56,7 @@ def conv_matrix(
 
     Args:
         weight: (C_out, C_in / groups, kh, kw), as `torch.nn.Conv2d` has it.
-        size: (height, width) of the input.
+        size: (height, width) of the input, or one number for both.
         stride: Of the convolution.
         padding: Zeros on each side of the input.
         dilation: Distance of the kernel's pixels.
@@ -66,7 +66,8 @@ def conv_matrix(
         (C_out * H' * W', C_in * H * W) in the dtype of `weight`; pixels are counted row by row within a channel.
 
     Raises:
-        InputError: The groups do not divide the channels, or as `conv_out_size`.
+        InputError: The groups do not divide the channels, a number is not whole or out of range, or the kernel does not
+            fit.
 
     Example:
         >>> import torch
@@ -75,13 +76,14 @@ def conv_matrix(
                 [0., 0., 1., 2.]])
     """
     op = "conv_matrix"
+    _check.numeric(op, "weight", weight)
     _check.shape(op, "weight", weight, ("C_out", "C_in / groups", "kh", "kw"))
     outputs, each, *kernel = weight.shape
-    if outputs % groups:
+    if outputs % whole_number(op, "groups", groups, 1):
         raise _check.InputError(f"{op}: groups must divide the {outputs} output channels, got {groups}")
-    steps, pads, gaps = (
-        as_pair(op, n, v) for n, v in (("stride", stride), ("padding", padding), ("dilation", dilation))
-    )
+    size = as_pair(op, "size", size, 1)
+    steps, pads = as_pair(op, "stride", stride, 1), as_pair(op, "padding", padding, 0)
+    gaps = as_pair(op, "dilation", dilation, 1)
     h, w = (conv_out_size(n, k, s, p, d) for n, k, s, p, d in zip(size, kernel, steps, pads, gaps, strict=True))
     matrix = weight.new_zeros(outputs, h, w, each * groups, *size)
     for o in range(outputs):
@@ -117,18 +119,15 @@ def trans_conv_as_matrix(
     """
     op = "trans_conv_as_matrix"
     rows, columns = check_trans_conv(op, x, weight, bias, stride, padding, output_padding, groups, dilation)
-    size = (rows.kept.stop - rows.kept.start, columns.kept.stop - columns.kept.start)
+    batch, channels, height, width = x.shape
     outputs = weight.shape[1] * groups
-    result = x.new_zeros(len(x), outputs, *size)
-    if x.numel() == 0:
-        return result
-    matrix = conv_matrix(weight, size, stride, padding, dilation, groups)  # of a convolution of C_out to C_in channels
+    matrix = conv_matrix(weight, (rows.size, columns.size), stride, padding, dilation, groups)  # C_out to C_in channels
     h, w = (
-        conv_out_size(n, k, a.stride, a.kept.start, a.dilation)
-        for n, k, a in zip(size, weight.shape[2:], (rows, columns), strict=True)
-    )
-    matrix = matrix.reshape(-1, h, w, matrix.shape[1])[:, : x.shape[2], : x.shape[3]]  # the rows that x has pixels for
-    out = (x.flatten(1) @ matrix.flatten(0, 2)).reshape(result.shape)
+        conv_out_size(a.size, k, a.stride, a.padding, a.dilation)
+        for a, k in zip((rows, columns), weight.shape[2:], strict=True)
+    )  # more than x has where the output padding is a stride or more
+    matrix = matrix.reshape(channels, h, w, outputs * rows.size * columns.size)[:, :height, :width]
+    out = (x.flatten(1) @ matrix.flatten(0, 2)).reshape(batch, outputs, rows.size, columns.size)
     return out if bias is None else out + bias[:, None, None]
 
 
@@ -136,22 +135,26 @@ def insert_zeros(x: Tensor, stride: Pair) -> Tensor:
     """Put stride - 1 zeros between neighbouring pixels.
 
     Args:
-        x: (..., H, W).
+        x: (..., H, W), of any dtype.
         stride: One number, or (rows, columns).
 
     Returns:
         (..., (H - 1) * stride + 1, (W - 1) * stride + 1).
 
     Raises:
-        InputError: The stride is not one or two whole numbers of at least 1.
+        InputError: The stride is not one or two whole numbers of at least 1, or there are no pixels.
 
     Example:
         >>> import torch
         >>> insert_zeros(torch.tensor([[1, 2]]), 3)
         tensor([[1, 0, 0, 2]])
     """
-    down, right = as_pair("insert_zeros", "stride", stride, least=1)
+    op = "insert_zeros"
+    down, right = as_pair(op, "stride", stride, 1)
+    _check.shape(op, "x", x, ("...", "H", "W"))
     h, w = x.shape[-2:]
+    if h == 0 or w == 0:
+        raise _check.InputError(f"{op}: x must have no side of length 0, got {tuple(x.shape)}")
     wide = x.new_zeros(*x.shape[:-2], (h - 1) * down + 1, (w - 1) * right + 1)
     wide[..., ::down, ::right] = x
     return wide
@@ -179,7 +182,7 @@ def trans_conv_as_conv(
     stretched = insert_zeros(x, stride)
     rims = []
     for axis, kernel in ((columns, weight.shape[3]), (rows, weight.shape[2])):
-        rim = axis.dilation * (kernel - 1) - axis.kept.start  # below 0 where the padding is larger: cut off
+        rim = axis.dilation * (kernel - 1) - axis.padding  # below 0 where the padding is larger: cut off
         rims += [rim, rim + axis.output_padding]
     wide = functional.pad(stretched, rims)
     turned = weight.flip(2, 3)

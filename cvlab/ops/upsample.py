@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from cvlab import _check
-from cvlab.ops.transposed import trans_conv_out_size
+from cvlab.ops._size import whole_size
+from cvlab.ops.transposed import trans_conv_out_size, whole_number
+
+
+def bilinear_size(factor: int) -> tuple[int, int]:
+    """Give the kernel and the padding with which a transposed convolution interpolates.
+
+    Args:
+        factor: How many times as high and wide the map becomes: the stride.
+
+    Returns:
+        Size of the kernel, ``2 * factor - factor % 2``, and padding, (factor - 1) / 2 rounded up.
+
+    Raises:
+        InputError: The factor is not whole, or below 1.
+
+    Example:
+        >>> [bilinear_size(factor) for factor in (1, 2, 3, 8)]
+        [(1, 0), (4, 1), (5, 1), (16, 4)]
+    """
+    factor = whole_number("bilinear_size", "factor", factor, 1)
+    return 2 * factor - factor % 2, factor // 2
 
 
 def bilinear_kernel(channels: int, size: int, *, depthwise: bool = False, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -16,15 +37,15 @@ def bilinear_kernel(channels: int, size: int, *, depthwise: bool = False, dtype:
 
     Args:
         channels: Of the map, as many in as out.
-        size: Side of the kernel, pixels. For a stride s it is ``2 * s - s % 2``, with padding ``(size - s) / 2``.
+        size: Side of the kernel, pixels; `bilinear_size` gives it, and the padding, for a stride.
         depthwise: For a layer with ``groups=channels``.
-        dtype: Of the weights.
+        dtype: Of the weights, floating point.
 
     Returns:
         (channels, channels, size, size), zero off the diagonal; or (channels, 1, size, size) if depthwise.
 
     Raises:
-        InputError: A number is not whole, or below 1.
+        InputError: A number is not whole, or below 1, or the dtype is no float.
 
     Notes:
         Off the diagonal there must be nothing: a tent from every channel to every other adds up all channels.
@@ -42,9 +63,10 @@ def bilinear_kernel(channels: int, size: int, *, depthwise: bool = False, dtype:
     References:
         Long, J., Shelhamer, E. and Darrell, T. (2015). Fully convolutional networks. CVPR. Section 3.3.
     """
-    for name, value in (("channels", channels), ("size", size)):
-        if not isinstance(value, int) or value < 1:
-            raise _check.InputError(f"bilinear_kernel: {name} must be a whole number of at least 1, got {value!r}")
+    op = "bilinear_kernel"
+    channels, size = whole_number(op, "channels", channels, 1), whole_number(op, "size", size, 1)
+    if not dtype.is_floating_point:
+        raise _check.InputError(f"{op}: dtype must be floating point, got {dtype}")
     away = (torch.arange(size, dtype=torch.float64) - (size - 1) / 2).abs()  # from the middle, pixels
     side = 1 - away / ((size + 1) // 2)
     tent = (side[:, None] * side).to(dtype)
@@ -94,7 +116,7 @@ def spectrum(picture: Tensor) -> Tensor:
         0 in the middle, the highest at the edges.
 
     Raises:
-        InputError: It is no matrix of floats.
+        InputError: It is no matrix of floats, has no pixels, or a value is not finite.
 
     Example:
         >>> stripes = torch.tensor([0.0, 1.0]).repeat(4, 4)  # the highest frequency there is along the rows
@@ -103,6 +125,9 @@ def spectrum(picture: Tensor) -> Tensor:
     """
     _check.numeric("spectrum", "picture", picture, floating=True)
     _check.shape("spectrum", "picture", picture, ("H", "W"))
+    if picture.numel() == 0:
+        raise _check.InputError(f"spectrum: picture must have pixels, got shape {tuple(picture.shape)}")
+    _check.finite("spectrum", "picture", picture)
     waves: Tensor = torch.fft.fftshift(torch.fft.fft2(picture - picture.mean()))
     return waves.abs().log1p()
 
@@ -115,8 +140,8 @@ def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
         factor: Side of the squares.
 
     Returns:
-        (B, C, H * factor, W * factor): channel ``c * factor^2 + i * factor + j`` becomes row i and column j of each
-        square of channel c.
+        (B, C, H * factor, W * factor), where channel ``c * factor^2 + i * factor + j`` has become row i and column j of
+        each square of channel c, as in ``torch.nn.functional.pixel_shuffle``.
 
     Raises:
         InputError: The factor's square does not divide the channels.
@@ -132,8 +157,9 @@ def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
     _check.shape("pixel_shuffle", "x", x, ("B", "C", "H", "W"))
     batch, channels, height, width = x.shape
     _divides("pixel_shuffle", channels, factor)
-    squares = x.reshape(batch, channels // factor**2, factor, factor, height, width)  # (B, C, i, j, H, W)
-    return squares.permute(0, 1, 4, 2, 5, 3).reshape(batch, -1, height * factor, width * factor)  # H with i, W with j
+    fewer = channels // factor**2
+    squares = x.reshape(batch, fewer, factor, factor, height, width)  # (B, C, i, j, H, W)
+    return squares.permute(0, 1, 4, 2, 5, 3).reshape(batch, fewer, height * factor, width * factor)  # (H, i, W, j)
 
 
 def pixel_unshuffle(x: Tensor, factor: int) -> Tensor:
@@ -147,7 +173,7 @@ def pixel_unshuffle(x: Tensor, factor: int) -> Tensor:
         (B, C * factor^2, H, W).
 
     Raises:
-        InputError: The factor does not divide height and width.
+        InputError: The factor is no whole number that divides height and width.
 
     Example:
         >>> pixel_unshuffle(torch.arange(4).reshape(1, 1, 2, 2), 2).flatten()
@@ -155,19 +181,21 @@ def pixel_unshuffle(x: Tensor, factor: int) -> Tensor:
     """
     _check.shape("pixel_unshuffle", "x", x, ("B", "C", "H", "W"))
     batch, channels, height, width = x.shape
-    if factor < 1 or height % factor or width % factor:
+    factor = whole_number("pixel_unshuffle", "factor", factor, 1)
+    if height % factor or width % factor:
         raise _check.InputError(f"pixel_unshuffle: factor must divide {height} and {width}, got {factor}")
-    squares = x.reshape(batch, channels, height // factor, factor, width // factor, factor)  # (B, C, H, i, W, j)
-    return squares.permute(0, 1, 3, 5, 2, 4).reshape(batch, -1, height // factor, width // factor)
+    height, width = height // factor, width // factor
+    squares = x.reshape(batch, channels, height, factor, width, factor)  # (B, C, H, i, W, j)
+    return squares.permute(0, 1, 3, 5, 2, 4).reshape(batch, channels * factor**2, height, width)  # (C, i, j)
 
 
-def icnr_(weight: Tensor, factor: int, init: Callable[[Tensor], Tensor] = torch.nn.init.kaiming_normal_) -> Tensor:
+def icnr_(weight: Tensor, factor: int, init: Callable[[Tensor], object] = torch.nn.init.kaiming_normal_) -> Tensor:
     """Start the convolution before a pixel shuffle so that it at first repeats pixels, without a checkerboard.
 
     All channels that end in one square get the same weights.
 
     Args:
-        weight: (C * factor^2, C_in, kh, kw), filled in place.
+        weight: (C * factor^2, C_in, kh, kw) float, filled in place.
         factor: Of the pixel shuffle.
         init: Fills a tensor (C, C_in, kh, kw) in place.
 
@@ -177,6 +205,9 @@ def icnr_(weight: Tensor, factor: int, init: Callable[[Tensor], Tensor] = torch.
     Raises:
         InputError: The factor's square does not divide the channels.
 
+    Notes:
+        The convolution's bias must be 0 at the start, or repeated in the same way.
+
     Example:
         >>> weight = icnr_(torch.empty(8, 3, 1, 1), 2)
         >>> [bool((weight[i] == weight[0]).all()) for i in (1, 2, 3, 4)]
@@ -185,14 +216,16 @@ def icnr_(weight: Tensor, factor: int, init: Callable[[Tensor], Tensor] = torch.
     References:
         Aitken et al. (2017). Checkerboard artifact free sub-pixel convolution. Section 2.
     """
+    _check.numeric("icnr_", "weight", weight, floating=True)
     _check.shape("icnr_", "weight", weight, ("C", "C_in", "kh", "kw"))
     _divides("icnr_", len(weight), factor)
     with torch.no_grad():
-        small = init(weight.new_empty(len(weight) // factor**2, *weight.shape[1:]))
+        small = weight.new_empty(len(weight) // factor**2, *weight.shape[1:])
+        init(small)
         return weight.copy_(small.repeat_interleave(factor**2, 0))
 
 
-def max_unpool(x: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
+def max_unpool(x: Tensor, indices: Tensor, size: Sequence[int]) -> Tensor:
     """Put each maximum back to the pixel where it stood; all others are 0.
 
     Args:
@@ -202,10 +235,11 @@ def max_unpool(x: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
         size: (height, width) of the result.
 
     Returns:
-        (B, C, height, width). Where windows overlap, a pixel that was the maximum of several gets it once.
+        (B, C, height, width) in the dtype of `x`. Where windows overlap, a pixel that was the maximum of several gets it
+        once: values are put, not added up. Should an index come twice with values that differ, one of them is kept.
 
     Raises:
-        InputError: The shapes differ, or an index lies outside.
+        InputError: The shapes differ, the size is not two whole numbers, or an index lies outside.
 
     Example:
         >>> max_unpool(torch.tensor([[[[5.0]]]]), torch.tensor([[[[2]]]]), (2, 2))
@@ -215,18 +249,20 @@ def max_unpool(x: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
     References:
         Zeiler, M., Taylor, G. and Fergus, R. (2011). Adaptive deconvolutional networks. ICCV.
     """
-    _check.shape("max_unpool", "x", x, ("B", "C", "h", "w"))
-    _check.integer("max_unpool", "indices", indices)
-    _check.shape("max_unpool", "indices", indices, tuple(x.shape))
-    height, width = size
-    if indices.numel() and not 0 <= int(indices.min()) <= int(indices.max()) < height * width:
-        low, high = int(indices.min()), int(indices.max())
-        last = height * width - 1
-        raise _check.InputError(f"max_unpool: indices must lie from 0 to {last}, got {low} to {high}")
+    op = "max_unpool"
+    _check.shape(op, "x", x, ("B", "C", "h", "w"))
+    _check.integer(op, "indices", indices)
+    _check.shape(op, "indices", indices, tuple(x.shape))
+    height, width = whole_size(op, size)
+    if _check.readable(indices) and indices.numel():
+        low, high = (int(index) for index in indices.aminmax())
+        if low < 0 or high >= height * width:
+            last = height * width - 1
+            raise _check.InputError(f"{op}: indices must lie from 0 to {last}, got {low} to {high}")
     empty = x.new_zeros(*x.shape[:2], height * width)
-    return empty.scatter(2, indices.flatten(2), x.flatten(2)).reshape(*x.shape[:2], height, width)
+    return empty.scatter(2, indices.flatten(2).long(), x.flatten(2)).reshape(*x.shape[:2], height, width)
 
 
 def _divides(op: str, channels: int, factor: int) -> None:
-    if not isinstance(factor, int) or factor < 1 or channels % factor**2:
-        raise _check.InputError(f"{op}: factor must be a whole number whose square divides {channels}, got {factor!r}")
+    if channels % whole_number(op, "factor", factor, 1) ** 2:
+        raise _check.InputError(f"{op}: the square of factor must divide the {channels} channels, got {factor}")

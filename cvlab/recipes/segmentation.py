@@ -1,4 +1,4 @@
-"""Recipes of segmentation networks on still lifes: which class each pixel has, or where one fruit ends and the next begins."""
+"""Recipes of segmentation networks on still lifes: which class a pixel has, or where one fruit ends."""
 
 from __future__ import annotations
 
