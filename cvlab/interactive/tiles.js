@@ -58,7 +58,7 @@ export function mount(root, state, publish) {
   const { names, classes, stride } = state, { width: W, height: H } = state.picture, all = W * H;
   const whole = unroll(state.whole), maps = state.maps.map(prepare);
   const sizes = [...new Set(maps.map(({ tile }) => tile))];
-  const some = maps[state.start].differs.flatMap((one, i) => (one ? [i] : []));
+  const some = range(all).filter((i) => maps[state.start].differs[i]);
   const first = some.length ? some[some.length >> 1] : (H >> 1) * W + (W >> 1);
   const now = { chosen: state.start, at: [first % W, Math.floor(first / W)], mark: true, edges: true, shown: "tiles" };
 
@@ -93,7 +93,7 @@ export function mount(root, state, publish) {
   function prepare({ tile, overlap, text }) {
     const more = unroll(text), labels = whole.map((label, i) => (label + more[i]) % names.length);
     const rows = spans(H, tile, overlap, stride), columns = spans(W, tile, overlap, stride);
-    const differs = more.map((one) => Number(one > 0));
+    const differs = more.map((one) => one > 0);
     return { tile, overlap, labels, differs, rows, columns, ...compare(differs, rows, columns, REACH) };
   }
 

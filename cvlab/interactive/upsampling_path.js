@@ -75,7 +75,7 @@ export async function mount(root, state, publish) {
       + "its numbers."),
     el("div", { class: "ladder", role: "group", "aria-label": "Steps" }, ...ladder.map(({ node }) => node)),
     el("div", { class: "climb" }, moment, row(back, next)), title, group("Heat map of", row(...radios)),
-    el("div", { class: "maps" }, best.node, el("div", {}, warm.node, scale)), status,
+    el("div", { class: "maps" }, best.node, warm.node, scale), status,
     layout([numbers], [note]));
 
   const pens = await Promise.all(steps.map(({ src: source }) => decode(source)));

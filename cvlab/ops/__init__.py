@@ -53,6 +53,7 @@ from cvlab.ops.transposed_reference import (
 )
 from cvlab.ops.upsample import (
     bilinear_kernel,
+    bilinear_size,
     icnr_,
     max_unpool,
     overlap_counts,
@@ -63,6 +64,7 @@ from cvlab.ops.upsample import (
 
 __all__ = [
     "bilinear_kernel",
+    "bilinear_size",
     "conv_matrix",
     "conv_out_size",
     "icnr_",

@@ -70,7 +70,7 @@ def trans_conv_out_size(
     References:
         Dumoulin, V. and Visin, F. (2016). A guide to convolution arithmetic for deep learning. Relationship 14.
     """
-    return _trans_size("trans_conv_out_size", size, kernel, stride, padding, output_padding, dilation)
+    return trans_size("trans_conv_out_size", size, kernel, stride, padding, output_padding, dilation)
 
 
 def output_padding_for(size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
@@ -97,7 +97,7 @@ def output_padding_for(size: int, kernel: int, stride: int = 1, padding: int = 0
         [0, 1]
     """
     down = _conv_size("output_padding_for", size, kernel, stride, padding, dilation)
-    return size + 2 * padding - dilation * (kernel - 1) - 1 - (down - 1) * stride
+    return int(size + 2 * padding - dilation * (kernel - 1) - 1 - (down - 1) * stride)
 
 
 def trans_conv(
@@ -180,7 +180,7 @@ class Axis:
     def __init__(
         self, op: str, size: int, kernel: int, stride: int, padding: int, output_padding: int, dilation: int
     ) -> None:
-        self.size = _trans_size(op, size, kernel, stride, padding, output_padding, dilation)
+        self.size = trans_size(op, size, kernel, stride, padding, output_padding, dilation)
         self.stride, self.padding, self.output_padding, self.dilation = stride, padding, output_padding, dilation
         self.full = max((size - 1) * stride + dilation * (kernel - 1) + 1, padding + self.size)
         self.kept = slice(padding, padding + self.size)
@@ -258,7 +258,10 @@ def _conv_size(op: str, size: int, kernel: int, stride: int, padding: int, dilat
     return (size + 2 * padding - span) // stride + 1
 
 
-def _trans_size(op: str, size: int, kernel: int, stride: int, padding: int, output_padding: int, dilation: int) -> int:
+def trans_size(
+    op: str, size: int, kernel: int, stride: int, padding: int, output_padding: int = 0, dilation: int = 1
+) -> int:
+    """Give what `trans_conv_out_size` gives, with the name of the operation `op` in messages."""
     ones = (("size", size), ("kernel", kernel), ("stride", stride), ("dilation", dilation))
     size, kernel, stride, dilation = (whole_number(op, name, value, 1) for name, value in ones)
     padding = whole_number(op, "padding", padding, 0)

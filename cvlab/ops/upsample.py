@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cvlab import _check
 from cvlab.ops._size import whole_size
-from cvlab.ops.transposed import trans_conv_out_size, whole_number
+from cvlab.ops.transposed import trans_size, whole_number
 
 
 def bilinear_size(factor: int) -> tuple[int, int]:
@@ -99,7 +99,7 @@ def overlap_counts(size: int, kernel: int, stride: int, padding: int = 0) -> Ten
     References:
         Odena, A., Dumoulin, V. and Olah, C. (2016). Deconvolution and checkerboard artifacts. Distill.
     """
-    left = trans_conv_out_size(size, kernel, stride, padding)
+    left = trans_size("overlap_counts", size, kernel, stride, padding)
     reached = (torch.arange(size)[:, None] * stride + torch.arange(kernel)).flatten()
     counts: Tensor = torch.bincount(reached, minlength=left + 2 * padding)
     return counts[padding : padding + left]
@@ -235,8 +235,8 @@ def max_unpool(x: Tensor, indices: Tensor, size: Sequence[int]) -> Tensor:
         size: (height, width) of the result.
 
     Returns:
-        (B, C, height, width) in the dtype of `x`. Where windows overlap, a pixel that was the maximum of several gets it
-        once: values are put, not added up. Should an index come twice with values that differ, one of them is kept.
+        (B, C, height, width) in the dtype of `x`. Where windows overlap, a pixel that was the maximum of several gets
+        it once: values are put, not added up. Should an index come twice with values that differ, one of them is kept.
 
     Raises:
         InputError: The shapes differ, the size is not two whole numbers, or an index lies outside.

@@ -1,4 +1,4 @@
-"""Transposed convolution against PyTorch's over all combinations of its parameters."""
+"""Transposed convolution against PyTorch's, and its matrix, over all combinations of their parameters."""
 
 import torch
 from hypothesis import assume, given, settings
@@ -29,7 +29,7 @@ def layers(draw):
 
 
 @given(layers())
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=120, derandomize=True)
 def test_all_forms_are_those_of_pytorch(layer):
     x, weight, bias, named = layer
     expected = functional.conv_transpose2d(x, weight, bias, **named)
@@ -38,7 +38,7 @@ def test_all_forms_are_those_of_pytorch(layer):
 
 
 @given(layers())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=60, derandomize=True)
 def test_gradients_are_those_of_pytorch(layer):
     x, weight, bias, named = layer
     inputs = [t.clone().requires_grad_() for t in (x, weight, bias) if t is not None]
@@ -52,7 +52,7 @@ def test_gradients_are_those_of_pytorch(layer):
 
 
 @given(layers())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=60, derandomize=True)
 def test_it_is_the_adjoint_of_the_convolution(layer):
     """<Ax, y> = <x, A'y>, where A is the convolution with the very same weights."""
     y, weight, _, named = layer
@@ -62,6 +62,40 @@ def test_it_is_the_adjoint_of_the_convolution(layer):
     down = functional.conv2d(x, weight, **own)
     assume(down.shape == y.shape)  # an output padding of the dilation or more has no convolution that leads back
     torch.testing.assert_close((down * y).sum(), (x * up).sum(), atol=1e-9, rtol=1e-9)
+
+
+@given(layers())
+@settings(deadline=None, max_examples=60, derandomize=True)
+def test_the_matrix_is_that_of_the_convolution(layer):
+    _, weight, _, named = layer
+    options = {name: named[name] for name in ("stride", "padding", "groups", "dilation")}
+    size = [
+        max(d * (k - 1) + 1 - 2 * p, 1) + 2
+        for k, p, d in zip(weight.shape[2:], named["padding"], named["dilation"], strict=True)
+    ]
+    x = torch.arange(2.0 * weight.shape[1] * named["groups"] * size[0] * size[1], dtype=torch.float64).cos()
+    x = x.reshape(2, -1, *size)
+    expected = functional.conv2d(x, weight, **options)
+    matrix = ops.conv_matrix(weight, size, **options)
+    torch.testing.assert_close(x.flatten(1) @ matrix.T, expected.flatten(1), atol=1e-12, rtol=0)
+
+
+@given(st.integers(1, 6), st.integers(1, 9), st.integers(1, 5), st.integers(0, 3))
+@settings(deadline=None, max_examples=60, derandomize=True)
+def test_counts_sum_to_all_that_is_laid_down(size, kernel, stride, padding):
+    full = ops.overlap_counts(size, kernel, stride)
+    assert full.sum() == size * kernel
+    assume(len(full) > 2 * padding)
+    assert torch.equal(ops.overlap_counts(size, kernel, stride, padding), full[padding : len(full) - padding])
+
+
+@given(st.integers(1, 3), st.integers(1, 3), st.tuples(st.integers(1, 4), st.integers(1, 4)))
+@settings(deadline=None, max_examples=40, derandomize=True)
+def test_pixel_shuffle_is_a_transposed_convolution(channels, factor, size):
+    """Each of the channels of a square lays down a kernel with a single 1, at its place in the square."""
+    x = torch.arange(float(channels * factor**2 * size[0] * size[1])).reshape(1, -1, *size)
+    places = torch.eye(factor**2).reshape(factor**2, 1, factor, factor).repeat(channels, 1, 1, 1)
+    assert torch.equal(ops.trans_conv(x, places, stride=factor, groups=channels), ops.pixel_shuffle(x, factor))
 
 
 def test_gradcheck():
