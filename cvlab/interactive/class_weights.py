@@ -80,7 +80,7 @@ def class_weights(
     maps = [as_labels(op, f"predictions[{i}]", one, len(words), size) for i, one in enumerate(predictions)]
     texts = [as_text(one.where(true != IGNORED, 0), true, len(words)) for one in maps]
     true_text = as_text(true)
-    short_enough(op, [true_text, *texts])
+    short_enough(op, [picture["src"], true_text, *texts])
     name = words[chosen]
     alt = (
         f"A picture under the label maps of {len(numbers)} networks, in whose loss the class {name} weighed "

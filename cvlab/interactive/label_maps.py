@@ -16,7 +16,7 @@ from cvlab.interactive.state import _as_rgb, as_names, as_picture, as_tensor
 
 IGNORED = 255
 LARGEST = 512  # pixels a side
-LONGEST = 110_000  # characters of all label maps of a figure, so that its page stays small
+LONGEST = 190_000  # characters of all that a figure embeds, so that with its script it stays below 250 kB
 PIXELS = 360**2  # embedded, of all pictures together
 LETTERS = "ABCDEFGHIJKLMNOP"  # for the labels 0, 1, ...
 IGNORED_LETTER = "Z"
@@ -80,12 +80,12 @@ def as_text(labels: Tensor, base: Tensor | None = None, classes: int = MOST_LABE
 
 
 def short_enough(op: str, texts: Sequence[str]) -> None:
-    """Refuse label maps that together would make the page too large."""
+    """Refuse pictures and maps, as they are embedded, that together would make the page too large."""
     length = sum(map(len, texts))
     if length > LONGEST:
         raise InputError(
-            f"{op}: the label maps take {length:,} characters, {LONGEST:,} are the most that fit a page: "
-            "give fewer or smaller ones"
+            f"{op}: pictures and maps take {length:,} characters, {LONGEST:,} are the most that fit a page: give fewer "
+            "or smaller ones"
         )
 
 

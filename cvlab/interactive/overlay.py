@@ -69,7 +69,7 @@ def overlay(
         _picture(f"{op}, picture {i}" if several else op, len(images), len(words), *one)
         for i, one in enumerate(zip(images, truths, maps, strict=True))
     ]
-    short_enough(op, [text for one in pictures for text in (one["truth"], one["found"])])
+    short_enough(op, [text for one in pictures for text in (one["picture"]["src"], one["truth"], one["found"])])
     alt = (
         f"{'A picture' if len(images) == 1 else f'{len(images)} pictures, one at a time,'} under the label map that a "
         "network predicted, the true one, or the pixels where they differ; a slider fades it. A loupe shows single "

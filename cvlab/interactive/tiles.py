@@ -89,7 +89,7 @@ def tiles(
         for t, o in settings
     ]
     whole_text = as_text(base)
-    short_enough(op, [whole_text, *(one["text"] for one in maps)])
+    short_enough(op, [picture["src"], whole_text, *(one["text"] for one in maps)])
     alt = (
         f"A picture cut into overlapping tiles beside the label map put together of their predictions, in which the "
         f"pixels that differ from the prediction of the whole picture are marked. Sliders choose one of {len(maps)} "

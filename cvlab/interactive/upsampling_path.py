@@ -20,7 +20,6 @@ from cvlab.interactive.state import as_tensor
 
 QUESTION = "At which step does the network know what is there, and at which one where it ends?"
 MOST_STEPS, MOST_KEPT = 12, 8
-LARGEST_PNG = 130_000  # characters of the scores of all steps
 
 
 def upsampling_path(
@@ -83,12 +82,8 @@ def upsampling_path(
     true = None if truth is None else as_labels(op, "truth", truth, len(words), size, ignored=True)
     texts = [as_text(one) for one in maps]
     sources = [_png(probabilities[kept]) for _, probabilities in steps]
-    short_enough(op, [*texts, as_text(true) if true is not None else ""])
-    if sum(map(len, sources)) > LARGEST_PNG:
-        raise InputError(
-            f"{op}: the scores take {sum(map(len, sources)):,} characters, {LARGEST_PNG:,} are the most that fit a "
-            "page: give a smaller picture or fewer steps"
-        )
+    true_text = None if true is None else as_text(true)
+    short_enough(op, [picture["src"], *texts, *sources, true_text or ""])
     alt = (
         f"{len(steps)} steps of a network's way up, from {_size(maps[0])} to {_size(maps[-1])} cells. Each shows the "
         "class with the largest score in every cell over the picture, and the probability of one class as a heat map; "
@@ -107,7 +102,7 @@ def upsampling_path(
         classes=colours_of(words),
         kept=kept,
         label=chosen,
-        truth=None if true is None else as_text(true),
+        truth=true_text,
         start=as_whole(op, "start", start, 0, len(steps) - 1),
     )
 

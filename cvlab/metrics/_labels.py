@@ -9,6 +9,9 @@ from torch import Tensor
 
 from cvlab import _check
 
+MOST_CLASSES = 2**15
+"""So many classes at most: pairs of them, numbered, fit 32 bits, and their table 8 GiB."""
+
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -46,9 +49,9 @@ def same_shape(op: str, predicted_name: str, predicted: Tensor, truth_name: str,
 
 
 def class_count(op: str, name: str, value: int) -> int:
-    """Refuse a number of classes that is not whole, or below 2."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 2:
-        raise _check.InputError(f"{op}: {name} must be a whole number of at least 2, got {value!r}")
+    """Refuse a number of classes that is not whole, below 2, or above `MOST_CLASSES`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 2 <= value <= MOST_CLASSES:
+        raise _check.InputError(f"{op}: {name} must be a whole number from 2 to {MOST_CLASSES}, got {value!r}")
     return int(value)
 
 

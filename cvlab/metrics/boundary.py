@@ -65,7 +65,7 @@ def boundary_f(
     Args:
         predicted: (..., H, W) integers, from 0 to num_classes - 1.
         truth: (..., H, W) integers likewise, or `ignore`.
-        num_classes: K, with the background, at least 2.
+        num_classes: K, with the background, from 2 to 32768.
         tolerance: Largest distance between the centres of two pixels that are near each other, pixels; 0 for the same.
         ignore: True label of pixels that do not count; None where all do.
 
@@ -76,7 +76,7 @@ def boundary_f(
     Raises:
         TypeError: A label map is no tensor.
         InputError: The label maps are no integers or of different shapes, a label is out of range, the number of
-            classes is no whole number of at least 2, or the tolerance is negative.
+            classes is no whole number from 2 to 32768, or the tolerance is negative.
 
     Notes:
         Of several pictures the pixels are summed, then divided, as for `SegmentationMetrics`. Csurka et al. divide for

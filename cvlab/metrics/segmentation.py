@@ -26,7 +26,7 @@ def pixel_confusion(predicted: Tensor, truth: Tensor, num_classes: int, ignore: 
     Args:
         predicted: Label maps of any shape, integers from 0 to num_classes - 1.
         truth: The same shape; integers likewise, or `ignore`.
-        num_classes: K, with the background, at least 2.
+        num_classes: K, with the background, from 2 to 32768.
         ignore: True label of pixels that do not count, whatever was predicted there; None where all count.
 
     Returns:
@@ -34,8 +34,8 @@ def pixel_confusion(predicted: Tensor, truth: Tensor, num_classes: int, ignore: 
 
     Raises:
         TypeError: A label map is no tensor.
-        InputError: The label maps are no integers or of different shapes, the number of classes is no whole number of
-            at least 2, or a label is out of range; the first such pixel is named.
+        InputError: The label maps are no integers or of different shapes, the number of classes is no whole number from 2
+            to 32768, or a label is out of range; the first such pixel is named.
 
     Example:
         >>> truth = torch.tensor([[0, 0, 0, 1], [0, 255, 1, 1]])
@@ -62,7 +62,7 @@ def count_pairs(
             check_labels(op, predicted[0], said, num_classes)
             check_labels(op, truth[0], true, num_classes, ignore)
         else:
-            pairs = rows.to(torch.int64 if num_classes > 2**15 else torch.int32) * num_classes + columns.to(true.device)
+            pairs = rows.int() * num_classes + columns.to(true.device)
             counts += torch.bincount(pairs, minlength=len(counts))
     return counts.reshape(num_classes + 1, num_classes)[:num_classes]  # the last row is that of ignored pixels
 

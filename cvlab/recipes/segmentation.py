@@ -34,7 +34,7 @@ class SegmentationRecipe(Recipe):
 
     def measure(self, model: nn.Module, data: Any) -> dict[str, float]:
         """Compute the numbers of `SegmentationMetrics`."""
-        metric = SegmentationMetrics(["background", *StillLife.KINDS])
+        metric = SegmentationMetrics(["background", *StillLife.KINDS], boundary=True)
         return engine.evaluate(model, data, metric, batch_size=50, collate=engine.stack_collate)
 
 

@@ -33,6 +33,8 @@ def test_cross_entropy_by_hand():
     torch.testing.assert_close(each, torch.tensor([[[LN2, 2 * LN2, 0.0]]]))  # -log 1/2, -log 1/4, ignored
     assert pixel_cross_entropy(THREE, LABELS).item() == pytest.approx(1.5 * LN2)
     assert pixel_cross_entropy(THREE, LABELS, reduction="sum").item() == pytest.approx(3 * LN2)
+    one = torch.tensor([[[1, 255, 255]]])  # a single pixel counts
+    assert pixel_cross_entropy(THREE, one).item() == pytest.approx(LN2)
 
 
 def test_focal_by_hand():

@@ -148,7 +148,7 @@ def test_steps_within_the_tolerance():
         (square(1, 1), square(1, 1).double(), {}, "truth must be integers, got torch.float64"),
         (square(1, 1), square(1, 1), {"tolerance": -0.5}, "tolerance must be at least 0, got -0.5"),
         (square(1, 1), square(1, 1), {"tolerance": math.inf}, "tolerance must be a finite number"),
-        (square(1, 1), square(1, 1), {"num_classes": 1}, "num_classes must be a whole number of at least 2"),
+        (square(1, 1), square(1, 1), {"num_classes": 1}, "num_classes must be a whole number from 2 to 32768"),
     ],
 )
 def test_what_is_refused(said, truth, settings, message):

@@ -84,13 +84,7 @@ def test_any_label_can_be_the_one_to_ignore(ignore):
 
 
 def test_many_classes():
-    many = 40_000  # pairs of such classes do not fit 32 bits
-    labels = torch.tensor([0, many - 1])
-    rows = torch.tensor([many - 1, 0])
-    with pytest.raises(InputError, match="to 39999"):
-        pixel_confusion(labels + 1, rows, many)
-    small = 300
-    counts = pixel_confusion(torch.tensor([299, 0, 255]), torch.tensor([255, 299, 298]), small, ignore=None)
+    counts = pixel_confusion(torch.tensor([299, 0, 255]), torch.tensor([255, 299, 298]), 300, ignore=None)
     assert counts.nonzero().tolist() == [[255, 299], [298, 255], [299, 0]]
 
 
@@ -116,7 +110,7 @@ def test_labels_and_classes_that_confusion_refuses():
     with pytest.raises(InputError, match=r"truth\[0, 1, 3\] must lie from 0 to 2, got 255"):
         pixel_confusion(SAID, TRUTH, 3, ignore=None)
     for wrong in (1, 2.0, True, "3"):
-        with pytest.raises(InputError, match="num_classes must be a whole number of at least 2"):
+        with pytest.raises(InputError, match="num_classes must be a whole number from 2 to 32768"):
             pixel_confusion(SAID, TRUTH, wrong)
     with pytest.raises(TypeError, match=r"truth must be a torch\.Tensor, got ndarray"):
         pixel_confusion(SAID, TRUTH.numpy(), 3)
@@ -256,9 +250,9 @@ def test_what_update_refuses_leaves_no_trace():
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        (1, "classes must be a whole number of at least 2, got 1"),
+        (1, "classes must be a whole number from 2 to 32768, got 1"),
         (3.0, "classes must be a whole number"),
-        (["table"], "the number of classes must be a whole number of at least 2, got 1"),
+        (["table"], "the number of classes must be a whole number from 2 to 32768, got 1"),
         ("ab", "a number or a sequence of texts, got 'ab'"),
         ([0, 1], "a number or a sequence of texts"),
         (["a", "b", "a"], "different names, got 'a' twice"),
