@@ -1,21 +1,25 @@
 """cvlab.ops.transposed and upsample against torch's functions."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.roi import both_ways
-from benchmarks.timing import Row
+from benchmarks.timing import Row, compare
 from cvlab import ops
 
-NOTES = """
+TEXT = """
 `B x C x H x W` is the map, to as many channels. `trans_conv` is one matrix product for each image and group, then
 `functional.fold`; torch on a CPU has kernels that make no columns in between, which counts most where the product is
-small: for groups, and for a kernel of 3 with stride 1. `as_conv` convolves a map that is nearly all zeros. `reference`
-is loops over pixels and channels, and `as_matrix` fills and multiplies a dense matrix; both are here to be understood.
-`pixel_shuffle` is a permutation in both.
+small: for groups, and for a kernel of 3 with stride 1. `pixel_shuffle` is a permutation in both.
+
+The forms that explain, forward, beside `trans_conv` on the same. `trans_conv_as_matrix` fills its matrix each time.
+
+| | ms | times `trans_conv` |
+|---|---:|---:|
 """
 
 CASES = (  # batch, channels, side, kernel, stride, padding, groups
@@ -29,7 +33,13 @@ CASES = (  # batch, channels, side, kernel, stride, padding, groups
     (1, 64, 56, 3, 1, 1, 1),
     (1, 21, 8, 64, 32, 16, 1),
 )
-SLOW = (ops.trans_conv_as_conv, ops.trans_conv_reference, ops.trans_conv_as_matrix)
+CLEAR = (  # channels, side, kernel, stride, padding, form
+    (11, 16, 16, 8, 4, ops.trans_conv_as_conv),
+    (11, 16, 16, 8, 4, ops.trans_conv_reference),
+    (4, 16, 4, 2, 1, ops.trans_conv_as_conv),
+    (4, 16, 4, 2, 1, ops.trans_conv_reference),
+    (4, 16, 4, 2, 1, ops.trans_conv_as_matrix),
+)
 
 
 def close(ours: Callable[[], Tensor], theirs: Callable[[], Tensor]) -> Callable[[], None]:
@@ -65,33 +75,7 @@ def rows() -> Iterator[Row]:
         slope = torch.randn(ours().shape, generator=g)
         check = lambda a=ours, b=theirs, c=inputs, d=slope: same_gradients(a, b, c, d)  # noqa: E731
         yield Row(f"{name}, both ways", both_ways(ours, slope), {"torch": both_ways(theirs, slope)}, check)
-    yield from clear_rows(g)
     yield from other_rows(g)
-
-
-def clear_rows(g: torch.Generator) -> Iterator[Row]:
-    """Yield the rows of the forms that explain."""
-    for batch, channels, side, kernel, stride, padding in ((1, 11, 16, 16, 8, 4), (1, 4, 16, 4, 2, 1)):
-        x = torch.randn(batch, channels, side, side, generator=g)
-        weight = torch.randn(channels, channels, kernel, kernel, generator=g)
-        settings = {"stride": stride, "padding": padding}
-        for way in SLOW:
-            if way is ops.trans_conv_as_matrix and channels > 4:
-                continue  # its matrix would have half a billion entries
-
-            def ours(
-                way: Callable[..., Tensor] = way,
-                x: Tensor = x,
-                weight: Tensor = weight,
-                settings: dict[str, int] = settings,
-            ) -> Tensor:
-                return way(x, weight, **settings)
-
-            def theirs(x: Tensor = x, weight: Tensor = weight, settings: dict[str, int] = settings) -> Tensor:
-                return functional.conv_transpose2d(x, weight, **settings)
-
-            name = f"{way.__name__} {batch} x {channels} x {side} x {side}, kernel {kernel}, stride {stride}, forward"
-            yield Row(name, ours, {"torch": theirs}, close(ours, theirs))
 
 
 def other_rows(g: torch.Generator) -> Iterator[Row]:
@@ -112,3 +96,16 @@ def other_rows(g: torch.Generator) -> Iterator[Row]:
     unpool = lambda: ops.max_unpool(pooled, places, (64, 64))  # noqa: E731
     theirs = lambda: functional.max_unpool2d(pooled, places, 2)  # noqa: E731
     yield Row("max_unpool 8 x 64 x 32 x 32, windows of 2", unpool, {"torch": theirs}, close(unpool, theirs))
+
+
+def NOTES() -> str:  # noqa: N802
+    """Measure the forms that explain, which are too slow for a ratio."""
+    g, lines = torch.Generator().manual_seed(0), []
+    for channels, side, kernel, stride, padding, way in CLEAR:
+        x = torch.randn(1, channels, side, side, generator=g)
+        weight = torch.randn(channels, channels, kernel, kernel, generator=g)
+        fast, slow = (partial(form, x, weight, stride=stride, padding=padding) for form in (ops.trans_conv, way))
+        seconds, ratios = compare(Row(way.__name__, fast, {"slow": slow}, close(fast, slow), seconds=1.0))
+        name = f"{way.__name__} 1 x {channels} x {side} x {side}, kernel {kernel}, stride {stride}"
+        lines.append(f"| {name} | {seconds * ratios["slow"] * 1e3:.3g} | {ratios["slow"]:.3g} |")
+    return TEXT + "\n".join(lines)

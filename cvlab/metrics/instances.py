@@ -250,8 +250,9 @@ def _of_maps(predicted: Tensor, truth: Tensor) -> InstanceTable:
     """Count the pixels of each pair of numbers of two instance maps."""
     maps = [predicted.flatten(), truth.flatten()]
     bins = [int(one.max()) + 1 if one.numel() else 1 for one in maps]
-    numbers = [torch.arange(count) for count in bins]
-    if bins[0] * bins[1] > _MOST_BINS:
+    if bins[0] * bins[1] <= _MOST_BINS:
+        numbers = [torch.arange(count) for count in bins]
+    else:
         numbers = [torch.cat((one.new_zeros(1), one)).unique() for one in maps]
         maps = [torch.searchsorted(own, one) for own, one in zip(numbers, maps, strict=True)]
     rows, columns = map(len, numbers)

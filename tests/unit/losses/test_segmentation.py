@@ -219,6 +219,12 @@ def test_labels_out_of_range_are_named_with_their_pixel(function, label):
     assert str(caught.value) == f"{function.__name__}: {expected}"
 
 
+def test_255_of_bytes_is_not_minus_1():
+    labels = torch.full((1, 2, 4), 255, dtype=torch.uint8)
+    with pytest.raises(InputError, match=r"labels\[0, 0, 0\] must lie from 0 to 2 or be -1 \(ignored\), got 255$"):
+        pixel_cross_entropy(LOGITS, labels, ignore=-1)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
