@@ -107,5 +107,6 @@ def NOTES() -> str:  # noqa: N802
         fast, slow = (partial(form, x, weight, stride=stride, padding=padding) for form in (ops.trans_conv, way))
         seconds, ratios = compare(Row(way.__name__, fast, {"slow": slow}, close(fast, slow), seconds=1.0))
         name = f"{way.__name__} 1 x {channels} x {side} x {side}, kernel {kernel}, stride {stride}"
-        lines.append(f"| {name} | {seconds * ratios["slow"] * 1e3:.3g} | {ratios["slow"]:.3g} |")
+        times = ratios["slow"]
+        lines.append(f"| {name} | {seconds * times * 1e3:.3g} | {times:.3g} |")
     return TEXT + "\n".join(lines)

@@ -49,16 +49,16 @@ def read_folder(folder: str | Path) -> list[Item]:
         labels = Path(folder) / "labels" / path.name
         if not labels.is_file():
             raise _check.InputError(f"read_folder: there must be labels/{path.name} for images/{path.name}")
-        items.append((on_dark(read_image(path)), read_mask(labels).long()))
+        items.append((on_dark(read_image(path, torch.uint8)), read_mask(labels).long()))
     return items
 
 
 def on_dark(picture: Tensor) -> Tensor:
-    """Invert a picture whose ground is bright, and stretch it to the full range of grey levels."""
-    grey = picture.float().mean(0)
-    grey = 255 - grey if grey.median() > 127 else grey
-    low, high = grey.quantile(0.01), grey.max()
-    return ((grey - low) / (high - low).clamp(min=1) * 255).clamp(0, 255).to(torch.uint8).expand(3, -1, -1).clone()
+    """Invert a picture (3, H, W) uint8 whose ground is bright, and stretch it to the full range of values."""
+    values = picture.float()
+    values = 255 - values if values.median() > 127 else values
+    low, high = values.mean(0).quantile(0.01), values.mean(0).quantile(0.999)
+    return ((values - low) / (high - low).clamp(min=1) * 255).clamp(0, 255).to(torch.uint8)
 
 
 def split(items: list[Item]) -> tuple[list[Item], list[Item]]:

@@ -34,7 +34,8 @@ export function meanIou(truth, found, classes) {
 }
 
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-const VIRIDIS = ["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725"];
+const VIRIDIS = ["#440154", "#481f70", "#443983", "#3b528b", "#31688e", "#287c8e", "#21918c", "#20a486", "#35b779",
+  "#5ec962", "#90d743", "#c8e020", "#fde725"];
 
 /** The colour of a share from 0, dark violet, to 1, yellow. */
 export function heat(share) {
@@ -68,7 +69,8 @@ export async function mount(root, state, publish) {
     draw();
   }, "class"));
   const numbers = table("In this cell", ["class", "", "probability"]);
-  const scale = el("p", { class: "scale" }, "0", el("i", { "aria-hidden": "true" }), "1");
+  const scale = el("p", { class: "scale" }, "0", el("i", { "aria-hidden": "true",
+    style: `background:linear-gradient(90deg,${VIRIDIS})` }), "1");
 
   root.append(
     caption(state.question, "Go up step by step. Point at a cell, tap it, or Tab to a map and use the arrow keys, for "

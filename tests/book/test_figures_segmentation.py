@@ -295,13 +295,13 @@ def test_what_lies_over_the_picture(watched):
     assert (got == CLASSES[FOUND]).all()
     assert opacity == pytest.approx(0.6)
     slide(figure, "how much of it", 1)
-    figure.get_by_label("the truth").check()
+    figure.get_by_label("the truth", exact=True).check()
     got, opacity = labels_over(figure)
     assert opacity == 1
     counted = IGNORING != 255
     assert (got[counted] == CLASSES[TRUTH][counted]).all()
     assert (got[~counted] == 140).all()
-    figure.get_by_label("where they differ").check()
+    figure.get_by_label("where they differ", exact=True).check()
     got, _ = labels_over(figure)
     assert ((got == VERMILION).all(2) == ((FOUND != TRUTH) & counted)).all()
     assert check_overlay(figure)["shown"] == "difference"
@@ -337,19 +337,15 @@ def test_the_loupe_follows_mouse_and_keyboard(watched):
     assert one.page.evaluate("scrollY") == 0
 
 
-GLASS = """node => { const pen = node.getContext('2d'), { width, height } = node, at = (u, v) =>
-    [...pen.getImageData(Math.round(width * u), Math.round(height * v), 1, 1).data].slice(0, 3);
-    return range13.map((n) => range13.map((m) => at((m + 0.5) / 13, (n + 0.5) / 13))); }"""
-
-
 def test_the_loupe_shows_pixels_as_they_are(watched):
     """With the labels in full, the middle of each enlarged pixel has its label's colour."""
     one = watched()
     figure = one.show(FIGURES["overlay"]())
     slide(figure, "how much of it", 1)
     x, y = values(figure)["at"]
-    glass = figure.locator(".frame:not([hidden]) .loupe canvas")
-    got = np.array(glass.evaluate(GLASS.replace("range13", "[...Array(13).keys()]")))
+    glass = pixels(figure.locator(".frame:not([hidden]) .loupe canvas")).astype(int)
+    middles = ((np.arange(13) + 0.5) * len(glass) / 13).astype(int)
+    got = glass[np.ix_(middles, middles)]
     for n in range(1, 12):
         for m in range(1, 12):
             v, u = y + n - 6, x + m - 6
@@ -506,6 +502,7 @@ def test_dragging_along_the_curves_chooses_a_pair(watched):
     dots = figure.locator(".stop")
     assert dots.count() == len(PAIRS)
     for n in (3, len(PAIRS) - 1):
+        dots.nth(n).scroll_into_view_if_needed()
         box = dots.nth(n).bounding_box()
         one.page.mouse.click(box["x"] + 3, box["y"] + 3)
         now = check_tiles(figure)
@@ -570,7 +567,6 @@ def test_points_move_along_the_curves(watched):
         now = values(figure)
         for who in ("mine", "ground"):
             assert middle(figure.locator(f".dot.{who}")) == middle(stops[who].nth(i))
-        # the place on the chart, from the ends of the curve's own axes
         x0, y0, x1, y1 = figure.locator(".axis").evaluate(
             "node => { const b = node.getBBox(); return [b.x, b.y + b.height, b.x + b.width, b.y]; }"
         )
@@ -578,6 +574,7 @@ def test_points_move_along_the_curves(watched):
         share = [(x - x0) / (x1 - x0), (y - y0) / (y1 - y0)]
         want = [(now["mine"][name] - low) / (1 - low) for name in ("recall", "precision")]
         assert share == pytest.approx(want, abs=1e-3)
+    stops["mine"].nth(1).scroll_into_view_if_needed()
     box = stops["mine"].nth(1).bounding_box()
     one.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     assert check_weights(figure)["chosen"] == 1
@@ -627,9 +624,8 @@ def check_path(figure) -> dict:
     assert cells[-1] == pytest.approx(1 - shares[kept, i, j].sum(), abs=0.02)
     assert shown(figure, ".winner th") == ([NAMES[labels[i, j]]] if labels[i, j] in kept else [])
     place = kept.index(now["label"])
-    assert shown(figure, ".status")[0] == (
-        f"Row {i}, column {j} of {h} × {w}: {NAMES[labels[i, j]]}; probability of {NAMES[now['label']]} {cells[place]:.2f}."
-    )
+    chosen = f"probability of {NAMES[now['label']]} {cells[place]:.2f}."
+    assert shown(figure, ".status")[0] == f"Row {i}, column {j} of {h} × {w}: {NAMES[labels[i, j]]}; {chosen}"
     same = f"{100 * now['same'][now['step']]:.1f} % of the pixels have the class that the last step gives them."
     note = "This is the last step." if now["step"] == 3 else same
     assert shown(figure, ".layout .note") == [f"{note} The mean IoU with the truth is {now['miou'][now['step']]:.3f}."]
