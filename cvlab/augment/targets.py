@@ -26,8 +26,8 @@ from cvlab.augment.warp import Warp
 from cvlab.ops import box_area, box_convert, masks_to_boxes
 
 Target = dict[str, Any]
-PIXELS = ("semantic", "weights")  # always one value for each pixel
-WHOLE = (*PIXELS, "image_id", "caption", "size", "orig_size")  # never one row for each object
+PIXELS = ("semantic", "weights")  # one value for each pixel where they have two dimensions
+WHOLE = ("semantic", "image_id", "caption", "size", "orig_size")  # never one row for each object
 
 
 def key_points(points: Tensor, size: tuple[int, int]) -> Tensor:

@@ -141,7 +141,12 @@ def test_steps_within_the_tolerance():
 @pytest.mark.parametrize(
     ("said", "truth", "settings", "message"),
     [
-        (square(1, 1), square(1, 1)[:5], {}, r"boundary_f: predicted and truth must have the same shape, got \(16, 20\)"),
+        (
+            square(1, 1),
+            square(1, 1)[:5],
+            {},
+            r"boundary_f: predicted and truth must have the same shape, got \(16, 20\)",
+        ),
         (square(1, 1)[0], square(1, 1)[0], {}, r"truth must have shape \(\.\.\., H, W\), got \(20,\)"),
         (square(1, 1), square(1, 1) * 3, {}, r"truth\[1, 1\] must lie from 0 to 1 or be 255 \(ignored\), got 3"),
         (square(1, 1) * 255, square(1, 1), {}, r"predicted\[1, 1\] must lie from 0 to 1, got 255"),

@@ -226,7 +226,11 @@ def test_what_update_refuses_leaves_no_trace():
         (SAID, {"masks": TRUTH}, r"targets must have 'semantic', got \['masks'\]"),
         (SAID[0], TRUTH[0], r"targets must have shape \(B, H, W\), got \(2, 4\)"),
         (SAID[:, :1], {"semantic": TRUTH}, r"predictions must have shape \(1, 2, 4\), got \(1, 1, 4\)"),
-        ({"out": logits_of(SAID, 4)}, TRUTH, r"predictions\['out'\] must have shape \(1, 3, 2, 4\), got \(1, 4, 2, 4\)"),
+        (
+            {"out": logits_of(SAID, 4)},
+            TRUTH,
+            r"predictions\['out'\] must have shape \(1, 3, 2, 4\), got \(1, 4, 2, 4\)",
+        ),
         (logits_of(SAID)[..., :2], TRUTH, r"must have shape \(1, 3, 2, 4\), got \(1, 3, 2, 2\)"),
         (logits_of(SAID)[:, 0], TRUTH, r"must have shape \(1, 3, 2, 4\), got \(1, 2, 4\)"),
         (SAID, {"semantic": TRUTH.where(TRUTH != 2, 42)}, r"targets\['semantic'\]\[0, 1, 2\] must lie .* got 42"),
@@ -296,8 +300,6 @@ def test_the_engine_takes_it_as_a_metric():
             return {"out": torch.cat((images, 1 - images), 1)}  # dark is class 1
 
     items = [(torch.tensor([[[0.9, 0.1]]]), {"semantic": torch.tensor([[0, label]])}) for label in (1, 1, 0, 255)]
-    numbers = engine.evaluate(
-        Network(), items, SegmentationMetrics(2), batch_size=3, collate=engine.stack_collate
-    )
+    numbers = engine.evaluate(Network(), items, SegmentationMetrics(2), batch_size=3, collate=engine.stack_collate)
     assert numbers["accuracy"] == pytest.approx(6 / 7)
     assert numbers["mIoU"] == pytest.approx((4 / 5 + 2 / 3) / 2)
