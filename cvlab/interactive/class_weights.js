@@ -62,7 +62,7 @@ export function mount(root, state, publish) {
   const knob = weight.querySelector("input"), read = weight.querySelector("output");
   const top = button(`Go to the best IoU of ${name}`, () => put(weight, best));
   const status = announcer(true), legend = el("p", { class: "legend" });
-  const numbers = table("Pixels of this picture", ["", [swatch(label), name], [swatch(0), names[0]]]);
+  const numbers = table("Pixels of this picture", ["of the class", [swatch(label), name], [swatch(0), names[0]]]);
   const radio = (text, shown) => check(text, shown === now.shown, () => { now.shown = shown; draw(); }, "shown");
 
   root.append(

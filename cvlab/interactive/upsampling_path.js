@@ -68,7 +68,7 @@ export async function mount(root, state, publish) {
     now.label = c;
     draw();
   }, "class"));
-  const numbers = table("In this cell", ["class", "", "probability"]);
+  const numbers = table("In this cell", ["class", el("span", { class: "hidden" }, "as a bar"), "probability"]);
   const scale = el("p", { class: "scale" }, "0", el("i", { "aria-hidden": "true",
     style: `background:linear-gradient(90deg,${VIRIDIS})` }), "1");
 

@@ -34,8 +34,8 @@ def pixel_confusion(predicted: Tensor, truth: Tensor, num_classes: int, ignore: 
 
     Raises:
         TypeError: A label map is no tensor.
-        InputError: The label maps are no integers or of different shapes, the number of classes is no whole number from 2
-            to 32768, or a label is out of range; the first such pixel is named.
+        InputError: The label maps are no integers or of different shapes, the number of classes is no whole number
+            from 2 to 32768, or a label is out of range; the first such pixel is named.
 
     Example:
         >>> truth = torch.tensor([[0, 0, 0, 1], [0, 255, 1, 1]])

@@ -368,9 +368,18 @@ def test_figures_of_the_chapter_on_ssd(visit, served, name, slider):
         ("mask_rcnn", "proposals", "best first"),
         ("mask_rcnn", "mask_head", "threshold"),
         ("mask_rcnn", "quiz", ""),
+        ("transposed", "trans_conv", "pixels laid"),
+        ("transposed", "conv_matrix", "stride"),
+        ("transposed", "checkerboard", "kernel"),
+        ("transposed", "quiz", ""),
+        ("segmentation", "upsampling_path", "step"),
+        ("segmentation", "overlay", "how much of it"),
+        ("segmentation", "class_weights", "weight"),
+        ("segmentation", "tiles", "side of a tile"),
+        ("segmentation", "quiz", ""),
     ],
 )
-def test_figures_of_the_chapters_on_regions(visit, served, page, name, slider):
+def test_figures_of_the_chapters_on_regions_and_pixels(visit, served, page, name, slider):
     opened = visit(served, f"book/{page}.html")
     figure = figure_of(opened, name)
     figure.page.wait_for_function("node => 'values' in node.dataset", arg=figure.element_handle())

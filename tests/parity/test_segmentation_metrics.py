@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from required import required
-from sklearn import metrics as sk
 from skimage.segmentation import find_boundaries
+from sklearn import metrics as sk
 
 from cvlab.metrics import (
     InstanceMetrics,

@@ -13,7 +13,7 @@ from cvlab.data import StillLife, instances_from_masks
 from cvlab.metrics import InstanceMetrics, instance_counts, instance_iou, match_instances, pixel_confusion
 from cvlab.metrics.instances import DSB_THRESHOLDS
 
-# True objects 1 (4 pixels) and 7 (3 pixels); predicted 1 shares 3 of 4 pixels with the first, 2 has 2 of 3 of the other.
+# True objects 1 (4 pixels) and 7 (3 pixels); prediction 1 has 3 of the 4 pixels of the first, 2 has 2 of the other's 3.
 TRUTH = torch.tensor([[1, 1, 1, 1, 0, 7, 7, 7]])
 SAID = torch.tensor([[1, 1, 1, 0, 0, 2, 2, 0]])
 NOTHING = torch.zeros(1, 8, dtype=torch.int64)
