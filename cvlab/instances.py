@@ -241,8 +241,8 @@ def instance_classes(instances: Tensor, labels: Tensor) -> Tensor:
         labels: (H, W) integers, the class of each pixel; 0, the background, and 255 have no vote.
 
     Returns:
-        (n,) int64, the class of object i + 1 at place i, n the largest number: of those as frequent, the lowest; 0 for
-        an object without a vote, and for a number that does not occur.
+        (n,) int64, the class of object i + 1 at place i, n the largest number; of those as frequent, the lowest, and 0
+        for an object without a vote, and for a number that does not occur.
 
     Raises:
         TypeError: One of both is no tensor.

@@ -35,8 +35,8 @@ def border_weights(
         inside: Add the second term to the pixels of objects too, whose d1 is 0.
 
     Returns:
-        (H, W) float32. Distances are exact, from a pixel's centre to the nearest pixel's centre of an object: in a gap
-        of one pixel d1 = d2 = 1. With fewer than two objects the second term is 0.
+        (H, W) float32. Distances are exact, from a pixel's centre to the nearest pixel's centre of an object, so that
+        in a gap of one pixel d1 = d2 = 1. With fewer than two objects the second term is 0.
 
     Raises:
         TypeError: The instances are no tensor.

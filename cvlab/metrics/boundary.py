@@ -70,8 +70,8 @@ def boundary_f(
         ignore: True label of pixels that do not count; None where all do.
 
     Returns:
-        Precision, recall and their harmonic mean F. A class without a boundary pixel in both is left out: its three
-        numbers are NaN. All are 0 for a class with boundary pixels in one alone.
+        Precision, recall and their harmonic mean F. A class without a boundary pixel in both is left out, and its
+        three numbers are NaN. All are 0 for a class with boundary pixels in one alone.
 
     Raises:
         TypeError: A label map is no tensor.

@@ -126,8 +126,8 @@ def match_instances(predicted: Tensor, truth: Tensor, threshold: float = 0.5) ->
             that there are as many as possible, and of those with the largest sum of IoUs.
 
     Returns:
-        Counts, quotients, and who was paired with whom. With no object in both all quotients are 1: there was nothing
-        to find, and nothing was found. Otherwise a quotient whose divisor is 0 is 0.
+        Counts, quotients, and who was paired with whom. With no object in both all quotients are 1, because there
+        was nothing to find, and nothing was found. Otherwise a quotient whose divisor is 0 is 0.
 
     Raises:
         TypeError: As for `instance_iou`.

@@ -101,7 +101,7 @@ def instances_of(logits: Tensor, min_size: int = 20) -> Tensor:
         min_size: smaller ones are left out, pixels.
 
     Returns:
-        (H, W) instance map: connected components of the fruit's pixels, grown by the pixel that the gap has taken.
+        (H, W) int64, the connected components of the fruit's pixels, grown by the pixel that the gap has taken.
     """
     return grow(connected_components(logits.argmax(0) > 0, min_size=min_size), 1)
 
