@@ -119,7 +119,7 @@ def unet_touching(num_classes: int = 2, *, weights: str | None = None, **options
         options: of `UNet`.
 
     Returns:
-        The network; 0.3 million parameters.
+        The network; 0.2 million parameters.
 
     Raises:
         InputError: if the weights are for another number of classes.
