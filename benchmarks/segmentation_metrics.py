@@ -12,7 +12,7 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 from torchmetrics.segmentation import MeanIoU
 
 from benchmarks.timing import Row, compare
-from cvlab.data import IGNORED
+from cvlab.data.label_maps import IGNORED
 from cvlab.metrics import (
     InstanceMetrics,
     SegmentationMetrics,

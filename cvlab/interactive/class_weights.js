@@ -1,4 +1,4 @@
-// What networks predict that were trained with several weights of one class: its precision, recall and IoU.
+// Predictions in which one class weighed more or less than the others: its precision, recall and IoU.
 import {
   announcer, axes, button, caption, chart, check, easel, el, fixed, group, grouped, key, layout, offer, picture, put,
   range, row, set, slider, table,
@@ -67,9 +67,9 @@ export function mount(root, state, publish) {
 
   root.append(
     caption(state.question, "Move the weight, or drag along the curve."),
-    layout([group(`Weight of ${name} in the loss`, weight, row(top)), view.frame, legend,
+    layout([group(`Weight of ${name}`, weight, row(top)), view.frame, legend,
       row(radio("all labels", "labels"), radio(`${name}: right, false, missed`, "outcomes"))], [
-      el("div", {}, el("p", { class: "heading" }, "A dot for each network; dotted lines have the same IoU"),
+      el("div", {}, el("p", { class: "heading" }, "A dot for each weight; dotted lines have the same IoU"),
         plot.frame), numbers, status]));
 
   function swatch(c) {
@@ -154,9 +154,10 @@ export function mount(root, state, publish) {
       const [x, y] = spotOf(one), beside = who === "ground" || share(one[0]) > 0.85;
       return beside ? text([x - 11, y + 4], "name", "end", words) : text([x, y + 21], "name", "middle", words);
     });
-    const level = ({ iou }) => {
-      const [x, y] = spotOf([(2 * iou) / (1 + iou), (2 * iou) / (1 + iou)]); // where precision and recall are equal
-      return text([x - 3, y + 11], "iou", "end", `IoU ${iou}`);
+    const level = ({ iou }) => { // where precision and recall are equal, unless the point of now is there
+      const [x, y] = spotOf([(2 * iou) / (1 + iou), (2 * iou) / (1 + iou)]);
+      const hidden = curves[1].here.map(spotOf).some(([u, v]) => Math.hypot(u - x, v - y) < 60);
+      return hidden ? "" : text([x - 3, y + 11], "iou", "end", `IoU ${iou}`);
     };
     drawing.replaceChildren(
       ...axes(plot, { name: "recall: found of what is there", ticks },

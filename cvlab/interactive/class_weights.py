@@ -1,4 +1,4 @@
-"""What the weight of a class in the loss buys: label maps of networks trained with several weights."""
+"""What the weight of a class buys: label maps that were predicted with several weights of it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def class_weights(
     start: int | None = None,
     question: str = QUESTION,
 ) -> StaticFigure:
-    """Make a slider over what networks predict that were trained with several weights of one class.
+    """Make a slider over predictions in which one class weighed more or less than the others.
+
+    They may come from networks trained with several weights in the loss, or from one network to whose logits of the
+    class the logarithms of the weights were added.
 
     Args:
         image: a (3, H, W) tensor, float in [0, 1] or uint8, or an (H, W, 3) array, of at most 512 pixels a side.
@@ -83,9 +86,9 @@ def class_weights(
     short_enough(op, [picture["src"], true_text, *texts])
     name = words[chosen]
     alt = (
-        f"A picture under the label maps of {len(numbers)} networks, in whose loss the class {name} weighed "
-        f"{numbers[0]:g} to {numbers[-1]:g} times as much as others. A slider goes through them; a chart shows "
-        f"precision against recall of {name} and of {words[0]}."
+        f"A picture under {len(numbers)} predicted label maps, for which the class {name} weighed {numbers[0]:g} to "
+        f"{numbers[-1]:g} times as much as others. A slider goes through them; a chart shows precision against recall "
+        f"of {name} and of {words[0]}."
     )
     return StaticFigure(
         op,

@@ -108,11 +108,12 @@ export async function mount(root, state, publish) {
 
   /** A step in small: a button with its map, its size, and how good it is. */
   function rung({ rows, columns, title: text, miou }, n) {
-    const pen = easel(columns, rows), node = button("", () => put(moment, n + 1), { class: "rung", "aria-label":
-      `Step ${n + 1}: ${text}, ${rows} by ${columns} cells${truth ? `, mean IoU ${fixed(miou)}` : ""}` });
+    const pen = easel(columns, rows), node = button("", () => put(moment, n + 1), { class: "rung" });
     pen.canvas.style.aspectRatio = `${W} / ${H}`;
     paintLabels(pen, steps[n]);
-    node.append(pen.canvas, el("span", {}, `${rows} × ${columns}`), truth ? el("span", {}, `IoU ${fixed(miou)}`) : "");
+    const words = el("span", { class: "hidden" }, `Step ${n + 1}, ${text}: `);
+    node.append(words, pen.canvas, el("span", {}, `${rows} × ${columns}`));
+    if (truth) node.append(el("span", {}, `IoU ${fixed(miou)}`));
     return { node };
   }
 

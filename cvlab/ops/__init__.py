@@ -59,7 +59,6 @@ from cvlab.ops.upsample import (
     overlap_counts,
     pixel_shuffle,
     pixel_unshuffle,
-    spectrum,
 )
 
 __all__ = [
@@ -74,7 +73,6 @@ __all__ = [
     "overlap_counts",
     "pixel_shuffle",
     "pixel_unshuffle",
-    "spectrum",
     "trans_conv",
     "trans_conv_as_conv",
     "trans_conv_as_matrix",

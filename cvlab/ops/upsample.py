@@ -105,33 +105,6 @@ def overlap_counts(size: int, kernel: int, stride: int, padding: int = 0) -> Ten
     return counts[padding : padding + left]
 
 
-def spectrum(picture: Tensor) -> Tensor:
-    """Compute how much of each frequency is in a picture.
-
-    Args:
-        picture: (H, W) float.
-
-    Returns:
-        (H, W), the logarithm of 1 plus the magnitude of the Fourier transform of the picture less its mean; frequency
-        0 in the middle, the highest at the edges.
-
-    Raises:
-        InputError: It is no matrix of floats, has no pixels, or a value is not finite.
-
-    Example:
-        >>> stripes = torch.tensor([0.0, 1.0]).repeat(4, 4)  # the highest frequency there is along the rows
-        >>> divmod(int(spectrum(stripes).argmax()), 8)
-        (2, 0)
-    """
-    _check.numeric("spectrum", "picture", picture, floating=True)
-    _check.shape("spectrum", "picture", picture, ("H", "W"))
-    if picture.numel() == 0:
-        raise _check.InputError(f"spectrum: picture must have pixels, got shape {tuple(picture.shape)}")
-    _check.finite("spectrum", "picture", picture)
-    waves: Tensor = torch.fft.fftshift(torch.fft.fft2(picture - picture.mean()))
-    return waves.abs().log1p()
-
-
 def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
     """Lay out groups of channels as squares of pixels.
 

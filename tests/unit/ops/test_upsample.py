@@ -102,21 +102,6 @@ def test_counts_that_are_none():
         ops.overlap_counts(2, 3, 1, 2)
 
 
-def test_spectrum_peaks_where_the_stripes_are():
-    stripes = (torch.arange(48) % 3 == 0).float().repeat(48, 1)  # every third column
-    peaks = {divmod(int(i), 48) for i in ops.spectrum(stripes).flatten().topk(2).indices}
-    assert peaks == {(24, 24 - 16), (24, 24 + 16)}
-    assert ops.spectrum(torch.full((8, 8), 0.5)).max() == 0
-    with pytest.raises(ValueError, match=r"spectrum: picture must have shape \(H, W\), got \(1, 4, 4\)"):
-        ops.spectrum(torch.zeros(1, 4, 4))
-    with pytest.raises(ValueError, match=r"spectrum: picture must have pixels, got shape \(0, 4\)"):
-        ops.spectrum(torch.zeros(0, 4))
-    with pytest.raises(ValueError, match=r"spectrum: picture\[0, 1\] is not finite"):
-        ops.spectrum(torch.tensor([[0.0, float("nan")]]))
-    with pytest.raises(ValueError, match="spectrum: picture must be floating point, got torch.uint8"):
-        ops.spectrum(torch.zeros(4, 4, dtype=torch.uint8))
-
-
 # --- pixel shuffle ---
 
 
