@@ -128,7 +128,7 @@ export function mount(root, state, publish) {
       + `${count(all, "pixel")}` });
     small.input.heading.textContent = "input";
     small.kernel.heading.textContent = "kernel";
-    small.scaled.heading.textContent = pixel ? `${signed(pixel.value)} × kernel` : "value × kernel";
+    small.scaled.heading.textContent = pixel ? `${signed(pixel.value)} × k` : "value × k";
     set(small.kernel.view.svg, { "aria-label": `Kernel of ${kernel} × ${kernel} entries` });
     set(small.scaled.view.svg, { "aria-label": pixel ? `The kernel times ${signed(pixel.value)}` : "No kernel yet" });
   }

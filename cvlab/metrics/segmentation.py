@@ -55,28 +55,24 @@ def count_pairs(
     """Do what `pixel_confusion` does, with arguments that have names of their own in messages."""
     said, true = label_map(op, *predicted), label_map(op, *truth)
     same_shape(op, predicted[0], said, truth[0], true)
-    counts = torch.zeros((num_classes + 1) * num_classes, dtype=torch.int64, device=true.device)
-    for columns, labels in zip(said.reshape(-1).split(_AT_ONCE), true.reshape(-1).split(_AT_ONCE), strict=True):
-        rows = _rows(labels, num_classes, ignore)
-        if rows is None or not in_range(columns, num_classes):
-            check_labels(op, predicted[0], said, num_classes)
-            check_labels(op, truth[0], true, num_classes, ignore)
-        else:
-            pairs = rows.int() * num_classes + columns.to(true.device)
+    if ignore is not None and not 0 <= ignore < max(num_classes, IGNORED + 1):  # such as -1: give it a row of its own
+        check_labels(op, truth[0], true, num_classes, ignore)
+        true, ignore = true.long().masked_fill(true.long() == ignore, num_classes), num_classes
+    rows = num_classes if ignore is None else max(num_classes, ignore + 1)
+    counts = torch.zeros(rows * num_classes, dtype=torch.int64, device=true.device)
+    good = True
+    for labels, columns in zip(true.reshape(-1).split(_AT_ONCE), said.reshape(-1).split(_AT_ONCE), strict=True):
+        good = good and in_range(labels, rows) and in_range(columns, num_classes)
+        if good:
+            pairs = torch.add(columns.int().to(true.device), labels.int(), alpha=num_classes)
             counts += torch.bincount(pairs, minlength=len(counts))
-    return counts.reshape(num_classes + 1, num_classes)[:num_classes]  # the last row is that of ignored pixels
-
-
-def _rows(labels: Tensor, num_classes: int, ignore: int | None) -> Tensor | None:
-    """Write num_classes for ignored pixels; None where another label is out of range."""
-    good = in_range(labels, num_classes)
-    if ignore is None or (good and not 0 <= ignore < num_classes):
-        return labels if good else None
-    labels = labels.long()
-    ignored = labels == ignore
-    if not good and not in_range(labels.masked_fill(ignored, 0), num_classes):
-        return None
-    return labels.masked_fill(ignored, num_classes)
+    table = counts.reshape(rows, num_classes)
+    if not good or bool(table[num_classes:ignore].any()):  # between the classes and the ignored label there is none
+        check_labels(op, predicted[0], said, num_classes)
+        check_labels(op, truth[0], true, num_classes, ignore)
+    if ignore is not None and ignore < num_classes:
+        table[ignore] = 0
+    return table[:num_classes].clone()
 
 
 class SegmentationMetrics:
