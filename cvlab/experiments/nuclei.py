@@ -111,7 +111,7 @@ def measure(model: UNet, items: list[Item]) -> dict[str, float]:
     metric = InstanceMetrics()
     metric.reset()
     for picture, instances in items:
-        found = instances_of(logits(model, enlarged(picture)), min_size=10 * SCALE**2)
+        found = instances_of(logits(model, enlarged(picture)), min_size=20 * SCALE**2)
         metric.update([found[SCALE // 2 :: SCALE, SCALE // 2 :: SCALE]], [instances])
     return {key: round(value, 4) for key, value in metric.compute().items()}
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor, nn
 
 from cvlab import engine
@@ -101,9 +103,19 @@ def instances_of(logits: Tensor, min_size: int = 20) -> Tensor:
         min_size: smaller ones are left out, pixels.
 
     Returns:
-        (H, W) int64, the connected components of the fruit's pixels, grown by the pixel that the gap has taken.
+        (H, W) int64, the connected components of the fruit's pixels, grown by a pixel where the gap has taken one.
     """
-    return grow(connected_components(logits.argmax(0) > 0, min_size=min_size), 1)
+    apart = connected_components(logits.argmax(0) > 0, min_size=min_size)
+    return grow(apart, 1, within=between(apart))
+
+
+def between(instances: Tensor, reach: int = 3) -> Tensor:
+    """Find the pixels (H, W) bool that have two different instances within `reach` pixels, in rows and columns."""
+    values = instances.cpu().numpy()
+    none, side = values.max(initial=0) + 1, 2 * reach + 1
+    largest = ndimage.maximum_filter(values, side, mode="constant", cval=0)
+    smallest = ndimage.minimum_filter(np.where(values == 0, none, values), side, mode="constant", cval=none)
+    return torch.from_numpy(smallest < largest).to(instances.device)
 
 
 class Found(InstanceMetrics):

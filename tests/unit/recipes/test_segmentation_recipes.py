@@ -54,7 +54,7 @@ def test_weights_turn_with_the_picture():
 
 
 def test_instances_are_components_grown_by_the_gap():
-    """Two blocks with a gap of two columns: each grows by one, and a speck of five pixels is left out."""
+    """Two blocks with a gap of two columns: each grows by one into the gap, nowhere else; a speck is left out."""
     fruit = torch.zeros(20, 30, dtype=torch.bool)
     fruit[5:15, 3:13] = fruit[5:15, 15:25] = True
     fruit[0, 28:30] = fruit[1, 27:30] = True
@@ -62,8 +62,10 @@ def test_instances_are_components_grown_by_the_gap():
     found = instances_of(logits)
     assert found.unique().tolist() == [0, 1, 2]
     assert (found[5:15, 3:14] == 1).all()
-    assert (found[5:15, 14:26] == 2).all()
-    assert (found[:, 27:] == 0).all()
+    assert (found[5:15, 14:25] == 2).all()
+    assert (found[:, :3] == 0).all()
+    assert (found[:, 25:] == 0).all()
+    assert (found[:4] == 0).all()
 
 
 def test_all_pixels_ignored_trains():
