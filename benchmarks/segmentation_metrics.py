@@ -178,10 +178,10 @@ def NOTES() -> str:  # noqa: N802
     """Time all, in a table of its own: the peers are others than those of the other areas."""
     shape = " x ".join(map(str, SHAPE))
     lines = [
-        f'Labels {shape}, {CLASSES} classes, a pixel in twenty ignored. "numpy" is the function that most repositories '
-        "have copied from FCN's: it leaves out of the count what is out of range, and checks nothing. torchmetrics' "
-        '"confusion" is its functional form with its checks. "distances" is `boundary_f_reference`, with scipy\'s '
-        "distance transform for each class. scikit-learn's table of instances is made square.\n",
+        f"Labels {shape}, {CLASSES} classes, a pixel in twenty ignored; torchmetrics is called with its checks.",
+        '"numpy" is the function that most repositories have copied from FCN: it drops labels out of range, silently.',
+        '"distances" is `boundary_f_reference`: a distance transform by scipy for each class. scikit-learn gives the',
+        "pixels of each pair of instances; the IoUs are computed from them.\n",
         f"| | cvlab | {' | '.join(PEERS)} |\n|---|---:|{'---:|' * len(PEERS)}",
     ]
     for row in compared():
