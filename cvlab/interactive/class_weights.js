@@ -49,7 +49,7 @@ export function mount(root, state, publish) {
   const share = (value) => (value - low) / (1 - low), spotOf = (point) => plot.spot(...point.map(share));
 
   const view = picture({ width: W, height: H }, () => {}), pen = easel(W, H);
-  view.frame.prepend(el("img", { src, alt: "" }), pen.canvas);
+  view.frame.prepend(el("img", { src, alt: "The picture" }), pen.canvas);
   set(view.svg, { role: "img" });
   const plot = chart(400, 340, () => paintCurves()), [drawing] = plot.layers(1);
   set(plot.svg, { role: "img", onpointerdown: (event) => follow(event),

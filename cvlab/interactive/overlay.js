@@ -134,7 +134,7 @@ export function mount(root, state, publish) {
     };
     set(hand, { onpointermove: point, onpointerdown: point });
     arrowKeys(hand, (dx, dy) => { made.above = false; look(now.at[0] + dx, now.at[1] + dy); });
-    view.frame.prepend(el("img", { src, alt: "" }), labels.canvas);
+    view.frame.prepend(el("img", { src, alt: "The picture" }), labels.canvas);
     view.frame.append(made.loupe);
     decode(src, [width, height]).then((pen) => { made.photo = pen.canvas; paintLoupe(); });
     return Object.assign(made, { hand });

@@ -57,7 +57,7 @@ export async function mount(root, state, publish) {
   const now = { step: state.start, label: state.label, at: [0.5, 0.5] };
 
   const best = panel("Largest score"), warm = panel("");
-  best.view.frame.prepend(el("img", { src, alt: "" }), best.pen.canvas);
+  best.view.frame.prepend(el("img", { src, alt: "The picture" }), best.pen.canvas);
   warm.view.frame.prepend(warm.pen.canvas);
   const ladder = steps.map(rung), moment = slider("step", { min: 1, max: steps.length, step: 1, value: now.step + 1 },
     (n) => { now.step = n - 1; draw(); });

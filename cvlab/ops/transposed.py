@@ -129,7 +129,7 @@ def trans_conv(
         InputError: Shapes or dtypes do not fit each other, a number is out of range, or no pixel is left.
 
     Notes:
-        Signature and meaning are those of ``torch.nn.functional.conv_transpose2d``, which takes (C_in, H, W) too.
+        Signature and meaning are those of PyTorch's ``conv_transpose2d``, which takes (C_in, H, W) too.
 
     Example:
         >>> import torch

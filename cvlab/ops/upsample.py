@@ -114,7 +114,7 @@ def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
 
     Returns:
         (B, C, H * factor, W * factor), where channel ``c * factor^2 + i * factor + j`` has become row i and column j of
-        each square of channel c, as in ``torch.nn.functional.pixel_shuffle``.
+        each square of channel c, as in PyTorch's ``pixel_shuffle``.
 
     Raises:
         InputError: The factor's square does not divide the channels.
@@ -204,7 +204,7 @@ def max_unpool(x: Tensor, indices: Tensor, size: Sequence[int]) -> Tensor:
     Args:
         x: (B, C, h, w), what a max pooling gave.
         indices: (B, C, h, w) int64, where each stood, counted row by row in a channel, as
-            ``torch.nn.functional.max_pool2d(..., return_indices=True)`` gives them.
+            PyTorch's ``max_pool2d`` with ``return_indices`` gives them.
         size: (height, width) of the result.
 
     Returns:

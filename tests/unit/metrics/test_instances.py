@@ -97,6 +97,11 @@ def test_the_best_pairs_are_chosen_below_one_half():
     assert found.pairs.tolist() == [[1, 2], [2, 1]]
     assert found.mean_matched_score == pytest.approx((2 / 7 + 1 / 4) / 2)
     assert match_instances(said, truth, 0.26).pairs.tolist() == [[1, 1]]  # of one pair the better
+    # Even where the one pair has 7/9, and the two have 1/11 and 1/8.
+    truth = torch.tensor([[1] * 8 + [2] * 4])
+    said = torch.tensor([[2] + [1] * 8 + [0] * 3])
+    assert match_instances(said, truth, 0.05).pairs.tolist() == [[1, 2], [2, 1]]
+    assert match_instances(said, truth, 0.1).pairs.tolist() == [[1, 1]]
 
 
 def test_scores_by_hand():
