@@ -86,7 +86,7 @@ def test_any_label_can_be_the_one_to_ignore(ignore):
 def test_many_classes():
     counts = pixel_confusion(torch.tensor([299, 0, 255]), torch.tensor([255, 299, 298]), 300, ignore=None)
     assert counts.nonzero().tolist() == [[255, 299], [298, 255], [299, 0]]
-    wide = torch.tensor([300, 40_000]).to(torch.uint16)  # of this type only the positive half fits 16 bits with a sign
+    wide = torch.tensor([300, 40_000]).to(torch.uint16)  # 40000 does not fit int16
     with pytest.raises(InputError, match=r"truth\[1\] .* got 40000"):
         pixel_confusion(wide.int().clamp(max=300), wide, 301)
     assert int(pixel_confusion(wide[:1], wide[:1], 301)[300, 300]) == 1
