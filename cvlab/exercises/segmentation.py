@@ -29,6 +29,8 @@ def _colored() -> Iterator[Case]:
     yield Case("an unknown colour is 255", (one, palette))
     yield Case("colours that share channels", (palette[torch.tensor([[1, 3], [2, 0]])].permute(2, 0, 1), palette))
     yield Case("a palette of one colour", (palette[known].permute(2, 0, 1), palette[:1]))
+    many = torch.randint(0, 256, (12, 3), generator=g)
+    yield Case("random colours", (many[torch.randint(0, 12, (6, 4), generator=g)].permute(2, 0, 1), many))
 
 
 def _class_iou(confusion: Tensor) -> Tensor:
