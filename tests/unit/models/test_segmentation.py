@@ -50,7 +50,8 @@ def test_a_moved_picture_gives_moved_logits(model):
         before, after = model.double()(picture.double())["out"], model(moved.double())["out"]
     inner = slice(3 * stride, 4 * stride)
     expected = before.roll((stride, -stride), (2, 3))[..., inner, inner]
-    torch.testing.assert_close(after[..., inner, inner], expected, atol=2e-2, rtol=0)
+    torch.testing.assert_close(after[..., inner, inner], expected, atol=1e-2, rtol=0)  # the border is felt a little
+    assert (after - before)[..., inner, inner].abs().max() > 0.1  # at one place, the two are not alike
 
 
 @pytest.mark.parametrize(
