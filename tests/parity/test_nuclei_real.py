@@ -57,6 +57,6 @@ def test_missing_files_are_named(tmp_path):
     from cvlab.data import save_image
 
     (tmp_path / "images").mkdir()
-    save_image(torch.zeros(3, 8, 8, dtype=torch.uint8), tmp_path / "images" / "a.png")
+    save_image(tmp_path / "images" / "a.png", torch.zeros(3, 8, 8, dtype=torch.uint8))
     with pytest.raises(ValueError, match="there must be labels/a.png for images/a.png"):
         nuclei.read_folder(tmp_path)

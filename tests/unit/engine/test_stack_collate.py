@@ -20,7 +20,7 @@ def test_stacks_images_and_each_tensor_of_the_targets():
     assert images[:, 0, 0, 0].tolist() == [0, 1, 2]
     assert targets["semantic"].shape == (3, 2, 4)
     assert type(targets["semantic"]) is torch.Tensor
-    assert targets["n"] == ["0", "1", "2"]
+    assert targets["name"] == ["0", "1", "2"]
 
 
 def test_images_of_two_sizes():
