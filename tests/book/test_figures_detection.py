@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import test_figures as every
 import torch
-from test_figures import THEMES, press, random_boxes, shown, tensor, values
+from every_figure import rules_for
+from test_figures import press, random_boxes, shown, tensor, values
 
 from cvlab import interactive, ops
 
@@ -554,38 +555,5 @@ def test_a_loss_of_zero_lies_on_the_axis(watched):
 
 # --- what holds for every figure ---
 
-RULES = [
-    every.test_the_same_figure_twice_on_a_page,
-    every.test_in_a_sandboxed_frame,
-    every.test_without_scripts_the_figure_says_what_it_shows,
-    every.test_nothing_leaks_into_the_page,
-    every.test_it_follows_the_theme_of_the_page,
-    every.test_the_keyboard_is_always_seen,
-]
 
-
-@pytest.fixture(params=FIGURES)
-def name(request, monkeypatch) -> str:
-    """The name of one of these figures, made known to the tests of every figure."""
-    monkeypatch.setattr(every, "FIGURES", FIGURES)
-    monkeypatch.setattr(every, "act", act)
-    return request.param
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__.removeprefix("test_"))
-def test_what_holds_for_every_figure(watched, name, rule):
-    rule(watched, name)
-
-
-@pytest.mark.parametrize("width", [320, 360, 768, 1400])
-def test_it_fits_the_page(watched, name, width):
-    every.test_it_fits_the_page(watched, name, width)
-
-
-@pytest.mark.parametrize("theme", THEMES)
-def test_axe_finds_nothing(watched, axe_script, name, theme):
-    every.test_axe_finds_nothing(watched, axe_script, name, theme)
-
-
-def test_from_a_file(watched, name, tmp_path):
-    every.test_from_a_file(watched, name, tmp_path)
+TestEveryFigure = rules_for(FIGURES, act)
