@@ -1,7 +1,8 @@
 """A U-Net that tells the nuclei of cells apart in real microscope pictures, with and without border weights.
 
-`python -m cvlab.experiments.nuclei FOLDER` trains and makes `nuclei.json` again. The folder has `images/NAME.png` and
-`labels/NAME.png`, the latter instance maps; the figures kept are of 44 pictures of the Data Science Bowl 2018.
+`python -m cvlab.experiments.nuclei FOLDER` trains, makes `nuclei.json` again, and draws `nuclei.png` beside where it is
+called. The folder has `images/NAME.png` and `labels/NAME.png`, the latter instance maps; the figures kept are of 44
+pictures of the Data Science Bowl 2018.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torchvision import tv_tensors
 
-from cvlab import _check, engine
+from cvlab import _check, engine, plot
 from cvlab.augment import Augmented, Crop, Flip, Geometric, Transpose
-from cvlab.data import read_image, read_mask
+from cvlab.data import masks_from_instances, read_image, read_mask
 from cvlab.experiments.results import card, save
 from cvlab.losses import border_weights, separate_touching
 from cvlab.metrics import InstanceMetrics
@@ -111,9 +113,24 @@ def measure(model: UNet, items: list[Item]) -> dict[str, float]:
     metric = InstanceMetrics()
     metric.reset()
     for picture, instances in items:
-        found = instances_of(logits(model, enlarged(picture)), min_size=20 * SCALE**2)
-        metric.update([found[SCALE // 2 :: SCALE, SCALE // 2 :: SCALE]], [instances])
+        metric.update([find(model, picture)], [instances])
     return {key: round(value, 4) for key, value in metric.compute().items()}
+
+
+def find(model: UNet, picture: Tensor) -> Tensor:
+    """Find the nuclei in a picture (3, H, W) uint8: an instance map (H, W)."""
+    found = instances_of(logits(model, enlarged(picture)), min_size=20 * SCALE**2)
+    return found[SCALE // 2 :: SCALE, SCALE // 2 :: SCALE]
+
+
+def draw(model: UNet, items: list[Item]) -> np.ndarray:
+    """Draw pictures with the outlines of what is found in the colour of predictions, and below with the true ones."""
+    maps = [*(find(model, picture) for picture, _ in items), *(instances for _, instances in items)]
+    axes = plot.grid([picture for picture, _ in items] * 2, columns=len(items))
+    for i, (ax, instances) in enumerate(zip(axes.flat, maps, strict=True)):
+        role = "prediction" if i < len(items) else "truth"
+        plot.masks(masks_from_instances(instances), ax, color=role, alpha=0.0)
+    return axes
 
 
 @torch.no_grad()
@@ -141,6 +158,8 @@ def main(folder: str) -> None:
         print("w0", w0, results[str(w0)], flush=True)
         results["card"] = card(time.monotonic() - start, seeds=[SEED], steps=STEPS)
         save("nuclei", results)
+        if w0 > 0:
+            draw(model, tests[:5]).flat[0].figure.savefig("nuclei.png", dpi=100)
 
 
 if __name__ == "__main__":

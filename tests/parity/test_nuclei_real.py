@@ -40,6 +40,10 @@ def test_trains_and_is_measured(items):
     model = nuclei.train(fitted[:4], 10.0, steps=12, warmup=2)
     found = nuclei.measure(model, tests[:2])
     assert 0 <= found["AP"] <= found["AP50"] <= 1
+    axes = nuclei.draw(model, tests[:2])
+    outlines = [sum(len(c.get_paths()) for c in ax.collections) for ax in axes.flat]
+    assert axes.shape == (2, 2)
+    assert outlines[2:] == [int(instances.max()) for _, instances in tests[:2]]  # the true ones stand below
 
 
 def test_logits_turn_with_the_picture():
