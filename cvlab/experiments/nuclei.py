@@ -1,8 +1,8 @@
 """A U-Net that tells the nuclei of cells apart in real microscope pictures, with and without border weights.
 
 `python -m cvlab.experiments.nuclei FOLDER` trains, makes `nuclei.json` again, and draws `nuclei.png` into the folder
-where it is called. FOLDER has `images/NAME.png` and `labels/NAME.png`, the latter instance maps; the figures kept are of
-44 pictures of the Data Science Bowl 2018.
+where it is called. FOLDER has `images/NAME.png` and `labels/NAME.png`, the latter instance maps. The figures kept are
+of 44 pictures of the Data Science Bowl 2018.
 """
 
 from __future__ import annotations
