@@ -18,8 +18,9 @@ BATCH, CLASSES = 16, 11
 NOTES = """
 Still lifes of 128 x 128 pixels, bytes in memory, 16 at a time. "torchvision" is its `FCN` with `FCNHead` on cvlab's
 `SmallBackbone`, which scores the last map, at stride 32, and interpolates; its cross-entropy is torch's. "FCN-32s" is
-ours with that map alone and a head as wide. The others do more: they have skips. A training step is forward and
-backward, without the optimizer; both networks are `channels_last`.
+ours with that map alone and a head as wide. The others do more: they have skips. "fixed" interpolates in the end, as
+the paper of FCN and torchvision do, by two matrix products; else the last transposed convolution is learned. A training
+step is forward and backward, without the optimizer; both networks are `channels_last`.
 """
 
 
@@ -48,8 +49,8 @@ def rows() -> Iterator[Row]:
     data = SEGMENTERS["fcn_small"].scenes("train", BATCH)
     images, targets = stack_collate([data[i] for i in range(BATCH)])
     model, loss = theirs(), SegmentationLoss()
-    plain = FCN(SmallBackbone(maps=1), CLASSES, hidden=40)
-    mean, std = plain.mean, plain.std
+    plain = {learned: FCN(SmallBackbone(maps=1), CLASSES, hidden=40, learned=learned) for learned in (False, True)}
+    mean, std = plain[True].mean, plain[True].std
 
     def normalised() -> Tensor:
         return (images.float().div_(255) - mean) / std
@@ -78,7 +79,13 @@ def rows() -> Iterator[Row]:
         with torch.no_grad():
             model.eval()(normalised())["out"].argmax(1)
 
-    networks = {"FCN-32s": plain, "fcn_small, an FCN-8s": fcn_small(), "unet_small": unet_small()}
+    networks = {
+        "FCN-32s, fixed": plain[False],
+        "FCN-32s": plain[True],
+        "fcn_small, an FCN-8s, fixed": fcn_small(learned=False),
+        "fcn_small, an FCN-8s": fcn_small(),
+        "unet_small": unet_small(),
+    }
     for name, network in networks.items():
         yield Row(f"training step, 16 images, {name}", step(network), {"torchvision": their_step}, seconds=8)
     for name, network in networks.items():

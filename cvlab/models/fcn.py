@@ -12,6 +12,7 @@ from cvlab.models._segmentation import Segmenter
 from cvlab.models._weights import load_weights
 from cvlab.models.backbones import ConvNormAct, SmallBackbone
 from cvlab.ops import bilinear_kernel
+from cvlab.preprocess import resize_weights
 
 INITS = ("bilinear", "xavier", "normal", "random")
 
@@ -41,6 +42,25 @@ class Upsample(nn.ConvTranspose2d):
             nn.init.normal_(self.weight, std=0.01)
 
 
+class Interpolate(nn.Module):
+    """Enlarge a map `factor` times by bilinear interpolation, which has no weights: two matrix products.
+
+    Args:
+        factor: how many times as high and wide the map (B, C, H, W) becomes.
+    """
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Enlarge columns, then rows; channels come last in memory, which makes the loss's and argmax's way short."""
+        b, c, h, w = x.shape
+        down, across = (resize_weights(n, n * self.factor).to(x) for n in (h, w))
+        taller = down @ x.permute(0, 2, 3, 1).reshape(b, h, w * c)
+        return (across @ taller.reshape(b, -1, w, c)).permute(0, 3, 1, 2)  # (B, C, H, W)
+
+
 class FCN(Segmenter):
     """A fully convolutional network with skips.
 
@@ -54,6 +74,8 @@ class FCN(Segmenter):
         num_classes: with the background, which is class 0.
         hidden: channels of a 3 x 3 convolution between each map and its scores; 0 for none.
         init: of the transposed convolutions, as `Upsample` takes it.
+        learned: whether the last enlargement, to the picture's size, is a transposed convolution that is learned; else
+            it interpolates, as in the paper, which trains faster.
         options: `mean` and `std` of the channels, as `Segmenter` takes them.
 
     Returns:
@@ -73,13 +95,21 @@ class FCN(Segmenter):
     """
 
     def __init__(
-        self, backbone: nn.Module, num_classes: int, *, hidden: int = 0, init: str = "bilinear", **options: Any
+        self,
+        backbone: nn.Module,
+        num_classes: int,
+        *,
+        hidden: int = 0,
+        init: str = "bilinear",
+        learned: bool = True,
+        **options: Any,
     ) -> None:
         super().__init__(num_classes, max(backbone.strides), **options)
         self.backbone = backbone
         self.score = nn.ModuleList(score_head(c, hidden, num_classes) for c in backbone.channels)
         self.upsample = nn.ModuleList(Upsample(num_classes, 2, init) for _ in backbone.channels[1:])
-        self.enlarge = Upsample(num_classes, backbone.strides[0], init)
+        stride = backbone.strides[0]
+        self.enlarge = Upsample(num_classes, stride, init) if learned else Interpolate(stride)
 
     def scores(self, pictures: Tensor) -> list[Tensor]:
         """Score the cells of each map of normalised pictures: (B, K, h, w) each, fine to coarse."""

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from cvlab import models
-from cvlab.models.fcn import INITS, Upsample
+from cvlab.models.fcn import INITS, Interpolate, Upsample
 from cvlab.models.unet import UpBlock
 
 SMALL = {
@@ -106,6 +106,23 @@ def test_bilinear_upsampling_is_interpolation_inside(factor):
     expected = functional.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
     inner = slice(factor, -factor)
     torch.testing.assert_close(Upsample(3, factor)(x)[..., inner, inner], expected[..., inner, inner])
+
+
+@pytest.mark.parametrize("factor", [1, 3, 8])
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_interpolation_is_torchs(factor, memory):
+    x = torch.rand(2, 3, 5, 7).to(memory_format=memory)
+    found = Interpolate(factor)(x)
+    torch.testing.assert_close(found, functional.interpolate(x, scale_factor=factor, mode="bilinear"))
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_an_enlargement_that_is_not_learned_has_no_weights():
+    backbone = models.SmallBackbone((4, 6, 8, 8, 8), (1, 1, 1, 1), maps=3)
+    model = models.FCN(backbone, 5, learned=False)
+    assert not list(model.enlarge.parameters())
+    assert model(torch.rand(1, 3, 70, 40))["out"].shape == (1, 5, 70, 40)
+    assert [p.numel() for p in model.upsample.parameters()] == [5 * 5 * 16] * 2
 
 
 def test_other_initialisations():
