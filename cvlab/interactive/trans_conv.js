@@ -194,11 +194,11 @@ export function mount(root, state, publish) {
     const kinds = { input: (at) => (at === last ? "landed" : at < last ? "done" : ""), kernel: () => "",
       scaled: () => (pixel ? "landed" : "") };
     for (const [name, grid] of Object.entries({ input: x, kernel, scaled })) {
-      const { view, layer } = small[name], side = name === "input" ? n : most;
+      const { view, layer } = small[name], side = name === "input" ? n : Math.max(n, now.kernel);
       layer.replaceChildren(...grid.flatMap((line, i) => line.flatMap((value, j) => {
         const box = square(view, i, j, side), kind = kinds[name](i * n + j);
         return [el("rect", { ...place(view, box), class: `cell ${kind}`, "fill-opacity": kind ? null : 0.05 }),
-          name === "scaled" && !pixel ? "" : written(view, box, signed(value), { kind: "sum", share: 0.5, most: 17 })];
+          name === "scaled" && !pixel ? "" : written(view, box, signed(value), { kind: "sum", share: 0.56, most: 17 })];
       })));
     }
   }
