@@ -9,6 +9,7 @@ from cvlab.models.fast_rcnn import FastRCNN
 from cvlab.models.faster_rcnn import FasterRCNN, faster_small, small_parts
 from cvlab.models.fcn import FCN, Upsample, fcn_small
 from cvlab.models.fcn_resnet import FCNResNet50, fcn_resnet50
+from cvlab.models.filters import MultiScaleFilters
 from cvlab.models.fpn import FPN, MergeMaps, Necked
 from cvlab.models.mask_rcnn import MaskRCNN, mask_small
 from cvlab.models.patches import as_convolution, multiplications, patch_classifier
@@ -22,9 +23,13 @@ from cvlab.models.rpn import RegionProposals, RPNHead
 from cvlab.models.small import SmallClassifier, accuracy, fit, predict
 from cvlab.models.ssd import SSD, SSDHead, ssd_256, ssd_small
 from cvlab.models.ssd_vgg import SSD300Anchors, VGG16Features, from_torchvision, ssd300_vgg16
+from cvlab.models.style_features import StyleFeatures, style_features
 from cvlab.models.unet import UNet, UpBlock, unet_small, unet_touching
 
 __all__ = [
+    "MultiScaleFilters",
+    "StyleFeatures",
+    "style_features",
     "FCN",
     "FCNResNet50",
     "UNet",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -46,6 +46,9 @@ class Recipe:
     start: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
+    TESTED: ClassVar[int] = 1000
+    """Number of test images behind every figure on a card."""
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The entries of the targets that the network learns."""
@@ -72,6 +75,15 @@ class Recipe:
     def tests(self, length: int) -> InMemory:
         """Render the test images, with what is measured."""
         return self.scenes("test", length)
+
+    def shipped(self, model: nn.Module) -> nn.Module:
+        """Give the part of a trained network that is shipped: here, all of it."""
+        return model
+
+    def data(self) -> dict[str, Any]:
+        """Say on the card what is learned from, and measured on."""
+        test = ["test", 0, self.TESTED]
+        return {"train": ["train", 0, self.images], "test": test, "kinds": list(self.kinds)}
 
     def fit_options(self) -> dict[str, Any]:
         """Give the arguments of `engine.fit` that the kind of network decides."""

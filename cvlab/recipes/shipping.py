@@ -15,11 +15,9 @@ from cvlab._card import card
 from cvlab.recipes.detection import DETECTORS
 from cvlab.recipes.recipe import Recipe, train
 from cvlab.recipes.segmentation import SEGMENTERS
+from cvlab.recipes.style import STYLES
 
-TESTED = 1000
-"""Number of test images behind every figure on a card."""
-
-RECIPES: dict[str, Recipe] = {**DETECTORS, **SEGMENTERS}
+RECIPES: dict[str, Recipe] = {**DETECTORS, **SEGMENTERS, **STYLES}
 """The recipes of all that is shipped, by the names of the weights."""
 
 
@@ -35,13 +33,14 @@ def make(name: str, seeds: Sequence[int] = (0, 1, 2), progress: bool = True) -> 
         The card.
     """
     recipe = RECIPES[name]
-    data, tests = recipe.scenes("train", recipe.images), recipe.tests(TESTED)
+    data, tests = recipe.scenes("train", recipe.images), recipe.tests(recipe.TESTED)
     found: list[dict[str, float]] = []
     seconds: list[int] = []
     kept: dict[str, torch.Tensor] = {}
     for seed in seeds:
         start = time.monotonic()
-        model, _ = train(recipe, data, seed, progress=progress)
+        trained, _ = train(recipe, data, seed, progress=progress)
+        model = recipe.shipped(trained)
         seconds.append(round(time.monotonic() - start))
         round_weights(model)
         kept = kept or {key: t.clone() for key, t in model.state_dict().items()}
@@ -64,10 +63,10 @@ def describe(
     return card(
         sum(seconds),
         recipe=asdict(recipe),
-        data={"train": ["train", 0, recipe.images], "test": ["test", 0, TESTED], "kinds": list(recipe.kinds)},
+        data=recipe.data(),
         seeds=list(seeds),
         seconds_of_seeds=list(seconds),
         threads=torch.get_num_threads(),
-        parameters=sum(p.numel() for p in recipe.build(0).parameters()),
+        parameters=sum(p.numel() for p in recipe.shipped(recipe.build(0)).parameters()),
         test={"shipped": found[0], "mean": means, "seeds": list(found)},
     )

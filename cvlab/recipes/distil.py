@@ -1,0 +1,119 @@
+"""How the small loss network of style transfer learns: it foretells the maps of a network trained on ImageNet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from cvlab import engine
+from cvlab.models import StyleFeatures
+from cvlab.recipes.crops import Crops
+from cvlab.recipes.recipe import Recipe
+from cvlab.style import FeatureExtractor, loss_network
+
+TAPS = {"1": 1, "3": 2, "4": 2, "5": 2, "7": 3, "8": 3, "9": 3, "10": 3}
+"""Layers of SqueezeNet 1.0, and the stage of the small network whose maps are as large."""
+
+
+@lru_cache(maxsize=1)
+def teacher() -> FeatureExtractor:
+    """Give SqueezeNet's layers, with padding in the first, so that its maps have the small network's sizes."""
+    network = loss_network("squeezenet", download=True)
+    network.module[0].padding = (3, 3)  # type: ignore[index, union-attr]
+    return FeatureExtractor(network.module, tuple(TAPS), network.mean, network.std)
+
+
+class Distilled(nn.Module):
+    """The network that learns, and for each of the teacher's layers a linear map from a stage's channels to it."""
+
+    def __init__(self, student: StyleFeatures) -> None:
+        super().__init__()
+        self.student = student
+        channels = {name: maps.shape[1] for name, maps in teacher()(torch.zeros(1, 3, 64, 64)).items()}
+        self.heads = nn.ModuleDict({n: nn.Conv2d(student.widths[TAPS[n]], c, 1) for n, c in channels.items()})
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Foretell the teacher's maps, each divided by its mean."""
+        maps = self.student(images)
+        return {name: head(maps[TAPS[name]]) for name, head in self.heads.items()}
+
+
+class DistilLoss:
+    """The squared error of the foretold maps, in units of their variance: 1 for a network that knows nothing."""
+
+    def __init__(self) -> None:
+        self.scales: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def __call__(self, model: nn.Module, images: Tensor, targets: dict[str, Any]) -> dict[str, Tensor]:
+        """Compute the mean over the teacher's layers."""
+        pictures = images.float() / 255
+        with torch.no_grad():
+            expected = {name: maps.float() for name, maps in teacher().to(images.device)(pictures).items()}
+        if not self.scales:  # of the first batch, for all the others
+            for name, maps in expected.items():
+                mean = maps.mean()
+                self.scales[name] = (mean, (maps / mean).var(dim=(0, 2, 3)).mean())
+        terms = []
+        for name, found in model(pictures).items():
+            mean, variance = self.scales[name]
+            terms.append(nn.functional.mse_loss(found.float(), expected[name] / mean) / variance)
+        return {"distance": torch.stack(terms).mean()}
+
+
+@dataclass(frozen=True)
+class DistilRecipe(Recipe):
+    """A recipe of the loss network; see `Recipe`. It needs the teacher's weights, in torch's cache or to be fetched."""
+
+    TESTED: ClassVar[int] = 64
+
+    def build(self, seed: int) -> nn.Module:
+        """Make the untrained network, with its heads."""
+        return Distilled(super().build(seed)).to(memory_format=torch.channels_last)  # type: ignore[arg-type]
+
+    def shipped(self, model: nn.Module) -> nn.Module:
+        """Leave the heads away."""
+        return model.student if isinstance(model, Distilled) else model
+
+    def scenes(self, split: str, length: int) -> Crops:  # type: ignore[override]
+        """Make crops."""
+        return Crops(self.size, split, length)
+
+    def fit_options(self) -> dict[str, Any]:
+        """Give the loss, and how batches are made."""
+        return {"loss": DistilLoss(), "collate": engine.stack_collate}
+
+    def data(self) -> dict[str, Any]:
+        """Say what it learns from, and from whom."""
+        about = "torchvision's SqueezeNet 1.0 of ImageNet, from the file of Deep Compression (BSD licence)"
+        return {"train": ["train", 0, self.images], "test": ["test", 0, self.TESTED], "teacher": about}
+
+    @torch.no_grad()
+    def measure(self, model: nn.Module, data: Any) -> dict[str, float]:
+        """Compute which share of the variance of each of the teacher's layers is linear in the network's maps.
+
+        A linear map is fitted on one half of the crops and judged on the other.
+        """
+        pictures = torch.stack([data[i][0] for i in range(len(data))]).float() / 255
+        ours, theirs = model(pictures), teacher()(pictures)
+        return {f"R2_{name}": explained(ours[stage], theirs[name]) for name, stage in TAPS.items()}
+
+
+def explained(maps: Tensor, target: Tensor, ridge: float = 1e-3) -> float:
+    """Compute the share of a target's variance (B, C', h, w) that is linear in maps (B, C, h, w), on held-out pictures.
+
+    The linear map is fitted to the first half of the batch and judged on the second.
+    """
+    x, y = (t.permute(0, 2, 3, 1).double().flatten(1, 2) for t in (maps, target))  # (B, h w, C)
+    half = len(x) // 2
+    fit_x, fit_y, test_x, test_y = (t.flatten(0, 1) for t in (x[:half], y[:half], x[half:], y[half:]))
+    mean_x, mean_y = fit_x.mean(0), fit_y.mean(0)
+    fit_x, fit_y = fit_x - mean_x, fit_y - mean_y
+    square = fit_x.T @ fit_x
+    square += ridge * square.diagonal().mean() * torch.eye(len(square), dtype=square.dtype)
+    weight = torch.linalg.solve(square, fit_x.T @ fit_y)
+    error = (test_x - mean_x) @ weight + mean_y - test_y
+    return float(1 - error.square().sum() / (test_y - test_y.mean(0)).square().sum())

@@ -1,0 +1,13 @@
+"""The recipes of the networks of style transfer."""
+
+from __future__ import annotations
+
+from cvlab.recipes.distil import DistilRecipe
+from cvlab.recipes.recipe import Recipe
+
+STYLES: dict[str, Recipe] = {
+    "style_features": DistilRecipe(
+        "style_features", images=32_000, steps=4000, batch_size=8, learning_rate=2e-3, ema=0.995, augment=False
+    ),
+}
+"""The recipes of the networks shipped, by the names of their weights."""
