@@ -1,4 +1,4 @@
-"""The small loss network of style transfer: convolutions that answer to strokes and textures."""
+"""The small loss network of style transfer: maps that answer to strokes, colours and textures."""
 
 from __future__ import annotations
 
@@ -6,57 +6,71 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cvlab import weights as shipped
 from cvlab.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
-WIDTHS, DEPTHS = (24, 48, 96, 128), (1, 2, 2, 3)
+FIRES = ((32, 128), (32, 128), (48, 256), (48, 256), (64, 384), (64, 384))
+"""Of each fire module: channels between its two layers, and of its result."""
+
+
+class Fire(nn.Module):
+    """Squeeze channels by a 1 x 1 convolution, then widen them by one of 1 x 1 and one of 3 x 3, side by side.
+
+    Args:
+        channels: of the map that comes in.
+        squeezed: in between.
+        out: of the result, even.
+
+    References:
+        Iandola, F. N. et al. (2016). SqueezeNet. arXiv 1602.07360. Section 3.2.
+    """
+
+    def __init__(self, channels: int, squeezed: int, out: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, squeezed, 1)
+        self.point = nn.Conv2d(squeezed, out // 2, 1)
+        self.area = nn.Conv2d(squeezed, out // 2, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute (B, out, h, w) of (B, channels, h, w)."""
+        x = functional.relu(self.squeeze(x))
+        return functional.relu(torch.cat([self.point(x), self.area(x)], 1))
 
 
 class StyleFeatures(nn.Module):
-    """Compute maps of four sizes, from strokes' edges at every pixel to textures at every eighth.
+    """Compute maps at a half, a quarter and an eighth of a picture's size.
 
-    Stage i has convolutions of 3 x 3 with ReLU; before each stage but the first the mean of 2 x 2 cells is taken, which
-    passes gradients on more evenly than their maximum. There is no normalisation that depends on the batch, and no
-    convolution with a stride, which would leave a pattern in the gradient.
+    A convolution of 7 x 7 with stride 2, then fire modules; the size is halved by means of 2 x 2 cells, which pass
+    gradients on more evenly than maxima. Nothing depends on the batch.
 
     Args:
-        widths: channels of the stages.
-        depths: convolutions in the stages.
+        fires: of each fire module, channels between its layers and of its result; the size is halved before the first
+            and the fourth.
 
     Returns:
-        Called with images (B, 3, H, W), float in [0, 1], a list of maps (B, C, h, w), named `stages.0`, `stages.1`, ...
+        Called with images (B, 3, H, W), float in [0, 1], a list of maps (B, C, h, w): of `stem`, `fires.0`, ...
     """
 
-    def __init__(self, widths: Sequence[int] = WIDTHS, depths: Sequence[int] = DEPTHS) -> None:
+    def __init__(self, fires: Sequence[tuple[int, int]] = FIRES) -> None:
         super().__init__()
-        self.widths = tuple(widths)
-        before = (3, *widths[:-1])
-        self.stages = nn.ModuleList(
-            stage(c_in, c_out, depth, halve=i > 0)
-            for i, (c_in, c_out, depth) in enumerate(zip(before, widths, depths, strict=True))
-        )
+        self.stem = nn.Sequential(nn.Conv2d(3, 96, 7, 2, 3), nn.ReLU())
+        before = (96, *(out for _, out in fires[:-1]))
+        self.fires = nn.ModuleList(Fire(c, squeezed, out) for c, (squeezed, out) in zip(before, fires, strict=True))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute the maps."""
-        x, maps = (images - self.mean) / self.std, []
-        for each in self.stages:
-            x = each(x)
-            maps.append(x)
+        maps = [self.stem((images - self.mean) / self.std)]
+        for i, fire in enumerate(self.fires):
+            maps.append(fire(functional.avg_pool2d(maps[-1], 2) if i in (0, 3) else maps[-1]))
         return maps
-
-
-def stage(c_in: int, c_out: int, depth: int, halve: bool) -> nn.Sequential:
-    """Make the convolutions of a stage, after a mean over 2 x 2 cells where it halves."""
-    layers: list[nn.Module] = [nn.AvgPool2d(2)] if halve else []
-    for i in range(depth):
-        conv = nn.Conv2d(c_in if i == 0 else c_out, c_out, 3, padding=1)
-        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-        nn.init.zeros_(conv.bias)
-        layers += [conv, nn.ReLU()]
-    return nn.Sequential(*layers)
 
 
 def style_features(weights: str | None = None) -> StyleFeatures:
@@ -66,7 +80,7 @@ def style_features(weights: str | None = None) -> StyleFeatures:
         weights: "style_features" for the shipped ones, distilled from an ImageNet network; None for random ones.
 
     Returns:
-        The network, 0.4 million parameters, in evaluation mode.
+        The network, in evaluation mode.
 
     Raises:
         ValueError: if there are no weights of this name.

@@ -70,7 +70,7 @@ class Crops:
 
 
 def recoloured(crop: Tensor, generator: torch.Generator) -> Tensor:
-    """Turn a crop, exchange its channels, make it grey, change contrast and tint, invert it, add noise: each at times."""
+    """Turn a crop, exchange channels, make it grey, change contrast and tint, invert it, add noise: each at times."""
     if draw(generator) < 0.3:
         crop = crop.transpose(1, 2)
     if draw(generator) < 0.5:

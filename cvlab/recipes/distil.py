@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from cvlab import engine
-from cvlab.models import StyleFeatures
 from cvlab.recipes.crops import Crops
 from cvlab.recipes.recipe import Recipe
 from cvlab.style import FeatureExtractor, loss_network
 
-TAPS = {"1": 1, "3": 2, "4": 2, "5": 2, "7": 3, "8": 3, "9": 3, "10": 3}
-"""Layers of SqueezeNet 1.0, and the stage of the small network whose maps are as large."""
+TAPS = ("1", "3", "4", "5", "7", "8", "9")
+"""Layers of SqueezeNet 1.0, one for each map of the small network."""
 
 
 @lru_cache(maxsize=1)
@@ -24,43 +23,30 @@ def teacher() -> FeatureExtractor:
     """Give SqueezeNet's layers, with padding in the first, so that its maps have the small network's sizes."""
     network = loss_network("squeezenet", download=True)
     network.module[0].padding = (3, 3)  # type: ignore[index, union-attr]
-    return FeatureExtractor(network.module, tuple(TAPS), network.mean, network.std)
-
-
-class Distilled(nn.Module):
-    """The network that learns, and for each of the teacher's layers a linear map from a stage's channels to it."""
-
-    def __init__(self, student: StyleFeatures) -> None:
-        super().__init__()
-        self.student = student
-        channels = {name: maps.shape[1] for name, maps in teacher()(torch.zeros(1, 3, 64, 64)).items()}
-        self.heads = nn.ModuleDict({n: nn.Conv2d(student.widths[TAPS[n]], c, 1) for n, c in channels.items()})
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Foretell the teacher's maps, each divided by its mean."""
-        maps = self.student(images)
-        return {name: head(maps[TAPS[name]]) for name, head in self.heads.items()}
+    return FeatureExtractor(network.module, TAPS, network.mean, network.std)
 
 
 class DistilLoss:
-    """The squared error of the foretold maps, in units of their variance: 1 for a network that knows nothing."""
+    """The squared error of the foretold maps, in units of their variance: 1 for a network that knows nothing.
+
+    The teacher's maps are foretold divided by their means, which are far apart: 20 to 200 in the deeper layers.
+    """
 
     def __init__(self) -> None:
-        self.scales: dict[str, tuple[Tensor, Tensor]] = {}
+        self.scales: list[tuple[Tensor, Tensor]] = []
 
     def __call__(self, model: nn.Module, images: Tensor, targets: dict[str, Any]) -> dict[str, Tensor]:
         """Compute the mean over the teacher's layers."""
         pictures = images.float() / 255
         with torch.no_grad():
-            expected = {name: maps.float() for name, maps in teacher().to(images.device)(pictures).items()}
+            expected = [maps.float() for maps in teacher().to(images.device)(pictures).values()]
         if not self.scales:  # of the first batch, for all the others
-            for name, maps in expected.items():
-                mean = maps.mean()
-                self.scales[name] = (mean, (maps / mean).var(dim=(0, 2, 3)).mean())
-        terms = []
-        for name, found in model(pictures).items():
-            mean, variance = self.scales[name]
-            terms.append(nn.functional.mse_loss(found.float(), expected[name] / mean) / variance)
+            means = [maps.mean() for maps in expected]
+            self.scales = [(m, (e / m).var(dim=(0, 2, 3)).mean()) for m, e in zip(means, expected, strict=True)]
+        terms = [
+            nn.functional.mse_loss(found.float(), maps / mean) / variance
+            for found, maps, (mean, variance) in zip(model(pictures), expected, self.scales, strict=True)
+        ]
         return {"distance": torch.stack(terms).mean()}
 
 
@@ -69,14 +55,6 @@ class DistilRecipe(Recipe):
     """A recipe of the loss network; see `Recipe`. It needs the teacher's weights, in torch's cache or to be fetched."""
 
     TESTED: ClassVar[int] = 64
-
-    def build(self, seed: int) -> nn.Module:
-        """Make the untrained network, with its heads."""
-        return Distilled(super().build(seed)).to(memory_format=torch.channels_last)  # type: ignore[arg-type]
-
-    def shipped(self, model: nn.Module) -> nn.Module:
-        """Leave the heads away."""
-        return model.student if isinstance(model, Distilled) else model
 
     def scenes(self, split: str, length: int) -> Crops:  # type: ignore[override]
         """Make crops."""
@@ -98,8 +76,8 @@ class DistilRecipe(Recipe):
         A linear map is fitted on one half of the crops and judged on the other.
         """
         pictures = torch.stack([data[i][0] for i in range(len(data))]).float() / 255
-        ours, theirs = model(pictures), teacher()(pictures)
-        return {f"R2_{name}": explained(ours[stage], theirs[name]) for name, stage in TAPS.items()}
+        pairs = zip(TAPS, model(pictures), teacher()(pictures).values(), strict=True)
+        return {f"R2_{name}": explained(ours, theirs) for name, ours, theirs in pairs}
 
 
 def explained(maps: Tensor, target: Tensor, ridge: float = 1e-3) -> float:

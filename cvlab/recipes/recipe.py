@@ -76,10 +76,6 @@ class Recipe:
         """Render the test images, with what is measured."""
         return self.scenes("test", length)
 
-    def shipped(self, model: nn.Module) -> nn.Module:
-        """Give the part of a trained network that is shipped: here, all of it."""
-        return model
-
     def data(self) -> dict[str, Any]:
         """Say on the card what is learned from, and measured on."""
         test = ["test", 0, self.TESTED]

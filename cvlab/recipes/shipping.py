@@ -39,8 +39,7 @@ def make(name: str, seeds: Sequence[int] = (0, 1, 2), progress: bool = True) -> 
     kept: dict[str, torch.Tensor] = {}
     for seed in seeds:
         start = time.monotonic()
-        trained, _ = train(recipe, data, seed, progress=progress)
-        model = recipe.shipped(trained)
+        model, _ = train(recipe, data, seed, progress=progress)
         seconds.append(round(time.monotonic() - start))
         round_weights(model)
         kept = kept or {key: t.clone() for key, t in model.state_dict().items()}
@@ -67,6 +66,6 @@ def describe(
         seeds=list(seeds),
         seconds_of_seeds=list(seconds),
         threads=torch.get_num_threads(),
-        parameters=sum(p.numel() for p in recipe.shipped(recipe.build(0)).parameters()),
+        parameters=sum(p.numel() for p in recipe.build(0).parameters()),
         test={"shipped": found[0], "mean": means, "seeds": list(found)},
     )

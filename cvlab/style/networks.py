@@ -36,9 +36,13 @@ class LossNetwork:
     std: tuple[float, ...] | None = None
 
 
+SMALL_STYLE = ("stem", "fires.0", "fires.1", "fires.3", "fires.5")
+"""Layers of the small network that count for style."""
+
+
 def small() -> LossNetwork:
     """Give the network that is shipped."""
-    return LossNetwork(style_features("style_features"), {"stages.2": 1.0}, {f"stages.{i}": 1.0 for i in range(4)})
+    return LossNetwork(style_features("style_features"), {"fires.1": 1.0}, dict.fromkeys(SMALL_STYLE, 1.0))
 
 
 def random() -> LossNetwork:
@@ -46,7 +50,7 @@ def random() -> LossNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = style_features()
-    return LossNetwork(module, {"stages.2": 1.0}, {f"stages.{i}": 1.0 for i in range(4)})
+    return LossNetwork(module, {"fires.1": 1.0}, dict.fromkeys(SMALL_STYLE, 1.0))
 
 
 def filters() -> LossNetwork:

@@ -226,9 +226,9 @@ class _Loop:
     def _first(self) -> Tensor:
         size = self._size(0)
         if self.transfer.start == "content":
-            return resize(self.content, size).clamp(0, 1)
+            return resize(self.content, size).clamp(0, 1)[None]
         generator = torch.Generator().manual_seed(self.transfer.seed)
-        return torch.rand(3, *size, generator=generator) * 0.3 + 0.35  # around a middle grey
+        return torch.rand(1, 3, *size, generator=generator) * 0.3 + 0.35  # around a middle grey
 
     def _size(self, level: int) -> tuple[int, int]:
         shrink = 2 ** (len(self.plan) - 1 - level)
@@ -240,16 +240,16 @@ class _Loop:
         shrink = 2 ** (len(self.plan) - 1 - level)
 
         def at(picture: Tensor, wanted: tuple[int, int]) -> Tensor:
-            shown = picture if tuple(picture.shape[1:]) == wanted else resize(picture, wanted).clamp(0, 1)
-            return shown[None].to(self.device)
+            shown = picture if tuple(picture.shape[-2:]) == wanted else resize(picture, wanted).clamp(0, 1)
+            return shown.to(self.device)
 
         self.level = level
         self.pixels = at(self.pixels.detach().cpu(), size).clone().requires_grad_()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=t.precision is not None):
             self.objective = Objective(
                 t.features,
-                at(self.content, size),
-                [at(each, (each.shape[1] // shrink, each.shape[2] // shrink)) for each in self.styles],
+                at(self.content[None], size),
+                [at(each[None], (each.shape[1] // shrink, each.shape[2] // shrink)) for each in self.styles],
                 content_layers=t.content_layers or {},
                 style_layers=t.style_layers or {},
                 content_weight=t.content_weight,
@@ -284,7 +284,7 @@ class _Loop:
             "size": list(self.content.shape[1:]),
             "level": self.level,
             "done": self.done,
-            "pixels": self.pixels.detach()[0].cpu().clone(),
+            "pixels": self.pixels.detach().cpu().clone(),
             "optimizer": self.optimizer.state_dict(),
             "history": self.history,
             "snapshots": self.snapshots,
@@ -346,7 +346,7 @@ def _fitting(
     """Refuse weights and masks that do not fit the styles."""
     if style_weights is not None:
         if len(style_weights) != count:
-            raise _check.InputError(f"{OP}: style_weights must be {count}, one for each style, got {len(style_weights)}")
+            raise _check.InputError(f"{OP}: style_weights must be one for each of {count}, got {len(style_weights)}")
         for i, weight in enumerate(style_weights):
             _weight(f"the weight of style {i}", weight)
         if sum(style_weights) == 0:
