@@ -55,8 +55,8 @@ def NOTES() -> str:  # noqa: N802
     return (
         f"`fcn_small`, an FCN-8s, trained for {kept['card']['steps']} steps of 16 images in float32 on one thread from "
         f"the backbone of `ssd_small`, on {kept['card']['images']:,} still lifes of ten kinds; "
-        f"{kept['card']['tested']:,} test images, one row for each of three seeds (kept from {kept['card']['made']}; `python -m "
-        "benchmarks.segmentation_time` trains again).\n\n"
+        f"{kept['card']['tested']:,} test images, one row for each of three seeds (kept from {kept['card']['made']}; "
+        "`python -m benchmarks.segmentation_time` trains again).\n\n"
         f"| last enlargement | mIoU | pixel accuracy | CPU seconds |\n|---|---:|---:|---:|\n{runs}"
     )
 
