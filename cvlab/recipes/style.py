@@ -7,7 +7,7 @@ from cvlab.recipes.recipe import Recipe
 
 STYLES: dict[str, Recipe] = {
     "style_features": DistilRecipe(
-        "style_features", images=32_000, steps=4000, batch_size=8, learning_rate=2e-3, ema=0.995, augment=False
+        "style_features", images=28_000, steps=3500, batch_size=8, learning_rate=2e-3, ema=0.99, augment=False
     ),
 }
 """The recipes of the networks shipped, by the names of their weights."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -71,7 +73,21 @@ def gram_matrix(maps: Tensor, normalise: str = "chw", mask: Tensor | None = None
     places = x.shape[2] if mask is None else mask.sum()
     divisor = {"chw": x.shape[1] * places, "hw": places, "none": 1}[normalise]
     with torch.autocast(maps.device.type, enabled=False):
-        return x @ (x if share is None else x * share).transpose(1, 2) / divisor
+        return _Gram.apply(x if share is None else x * share.sqrt()) / divisor
+
+
+class _Gram(torch.autograd.Function):
+    """The product of (B, C, N) with its transpose; its gradient is one product, where autograd alone takes two."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x @ x.transpose(1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return (grad + grad.transpose(1, 2)) @ x
 
 
 def gram_matrix_reference(maps: Tensor, normalise: str = "chw") -> Tensor:
