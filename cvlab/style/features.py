@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,12 +63,19 @@ class FeatureExtractor(nn.Module):
         """Stay in evaluation mode whatever is asked for: a loss network does not learn."""
         return super().train(False)
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Compute the maps."""
-        found: dict[str, Tensor] = {}
+    def forward(self, images: Tensor, each: Callable[[str, Tensor], Any] | None = None) -> dict[str, Any]:
+        """Compute the maps.
+
+        Args:
+            images: (B, 3, H, W), float.
+            each: a function of a layer's name and map, called as soon as the map is there; its results are given
+                instead of the maps. A loss taken here takes its way back layer by layer, and less memory: gradients of
+                all maps are never there at once.
+        """
+        found: dict[str, Any] = {}
 
         def keep(name: str, out: Tensor) -> None:
-            found[name] = out
+            found[name] = out if each is None else each(name, out)
             if len(found) == len(self.layers):
                 raise _Done
 

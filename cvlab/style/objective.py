@@ -66,28 +66,41 @@ class Objective:
         shares = torch.tensor(style_weights or [1.0] * len(styles))
         self.shares = (shares / shares.sum()).tolist()
         with torch.no_grad():
-            maps = features(content)
-            self.content = {name: maps[name].float() for name in content_layers}
-            self.masks = None if masks is None else {name: fitting(masks, maps[name]) for name in style_layers}
-            found = [features(style) for style in styles]
-            self.style = {name: self._target([each[name] for each in found]) for name in style_layers}
+            self.masks: dict[str, list[Tensor]] | None = None if masks is None else {}
+            kept = features(content, lambda name, maps: self._keep(name, maps, masks))
+            self.content = {name: kept[name] for name in content_layers}
+            self.style = self._targets([features(style, self._statistic) for style in styles])
 
-    def _target(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Give a layer's statistics to reach: one for each style's region, or their mean for the whole picture."""
-        statistics = [self.statistic(each) for each in maps]
+    def _keep(self, name: str, maps: Tensor, masks: Tensor | None) -> Tensor | None:
+        """Keep a layer's map of the content where it is a target, and masks of its size."""
+        if masks is not None and self.masks is not None:
+            self.masks[name] = fitting(masks, maps)
+        return maps.float() if name in self.content_layers else None
+
+    def _statistic(self, name: str, maps: Tensor) -> Tensor | None:
+        return self.statistic(maps) if name in self.style_layers else None
+
+    def _targets(self, found: Sequence[dict[str, Tensor]]) -> dict[str, list[Tensor]]:
+        """Give each layer's statistics to reach: one for each style's region, or their mean for the whole picture."""
         if self.masks is not None:
-            return statistics
-        return [sum(share * each for share, each in zip(self.shares, statistics, strict=True))]
+            return {name: [each[name] for each in found] for name in self.style_layers}
+        shares = list(zip(self.shares, found, strict=True))
+        return {name: [sum(share * each[name] for share, each in shares)] for name in self.style_layers}
 
     def __call__(self, picture: Tensor) -> dict[str, Tensor]:
         """Compute the losses."""
-        maps = self.features(picture)
-        content = self._mean(self.content_layers, lambda name: self._content(name, maps[name]))
-        style = self._mean(self.style_layers, lambda name: self._style(name, maps[name]))
+        found = self.features(picture, self._losses)
+        content = mean({name: found[name][0] for name in self.content_layers}, self.content_layers)
+        style = mean({name: found[name][1] for name in self.style_layers}, self.style_layers)
         tv = total_variation(picture, self.tv_power) / picture.numel()
         content_weight, style_weight, tv_weight = self.weights
         total = content_weight * content + style_weight * style + tv_weight * tv
         return {"content": content, "style": style, "tv": tv, "total": total}
+
+    def _losses(self, name: str, maps: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Compute what a layer adds to content and style."""
+        content = self._content(name, maps) if self.content_layers.get(name, 0) > 0 else None
+        return content, self._style(name, maps) if self.style_layers.get(name, 0) > 0 else None
 
     def _content(self, name: str, maps: Tensor) -> Tensor:
         target = self.content[name]
@@ -103,11 +116,12 @@ class Objective:
             total = total + share * (loss / target.square().mean().clamp(min=EPS) if self.relative else loss)
         return total
 
-    def _mean(self, layers: Mapping[str, float], loss: object) -> Tensor:
-        """Weigh the layers' losses by their shares."""
-        weight = sum(layers.values())
-        terms = [w / weight * loss(name) for name, w in layers.items() if w > 0]  # type: ignore[operator]
-        return torch.stack(terms).sum() if terms else torch.zeros((), device=self.features.mean.device)
+
+def mean(losses: Mapping[str, Tensor | None], weights: Mapping[str, float]) -> Tensor:
+    """Weigh the losses of layers; a layer without one has weight 0."""
+    total = sum(weights.values())
+    terms = [weights[name] / total * loss for name, loss in losses.items() if loss is not None]
+    return torch.stack(terms).sum() if terms else torch.zeros(())
 
 
 def fitting(masks: Tensor, maps: Tensor) -> list[Tensor]:
