@@ -13,11 +13,14 @@ from cvlab.data.label_maps import (
     voc_palette,
 )
 from cvlab.data.memory import InMemory
+from cvlab.data.paintings import PAINTINGS, painting
 from cvlab.data.report import DataReport
 from cvlab.data.splits import folds, split
 from cvlab.data.still_life import StillLife, collate, hero
 
 __all__ = [
+    "PAINTINGS",
+    "painting",
     "DataReport",
     "InMemory",
     "StillLife",

@@ -6,6 +6,7 @@ from cvlab.models.center import CenterNet, center_small
 from cvlab.models.center_targets import CenterTargets, center_targets, decode_centers, gaussian_radius
 from cvlab.models.export import AllAnchors, BestDetections, export_onnx, export_program
 from cvlab.models.fast_rcnn import FastRCNN
+from cvlab.models.fast_style import FastStyleNet, fast_style
 from cvlab.models.faster_rcnn import FasterRCNN, faster_small, small_parts
 from cvlab.models.fcn import FCN, Upsample, fcn_small
 from cvlab.models.fcn_resnet import FCNResNet50, fcn_resnet50
@@ -27,6 +28,8 @@ from cvlab.models.style_features import StyleFeatures, style_features
 from cvlab.models.unet import UNet, UpBlock, unet_small, unet_touching
 
 __all__ = [
+    "FastStyleNet",
+    "fast_style",
     "MultiScaleFilters",
     "StyleFeatures",
     "style_features",

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from cvlab.recipes.distil import DistilRecipe
+from cvlab.recipes.fast_style import FastStyleRecipe
 from cvlab.recipes.recipe import Recipe
 
 STYLES: dict[str, Recipe] = {
     "style_features": DistilRecipe(
         "style_features", images=28_000, steps=3500, batch_size=8, learning_rate=2e-3, ema=0.99, augment=False
     ),
+    **{
+        f"fast_style_{name}": FastStyleRecipe(
+            "fast_style", images=6000, steps=1500, batch_size=4, ema=0.98, augment=False, style=name
+        )
+        for name in ("strokes", "mosaic")
+    },
 }
 """The recipes of the networks shipped, by the names of their weights."""
