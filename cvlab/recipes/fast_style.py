@@ -67,7 +67,7 @@ class FastStyleRecipe(Recipe):
 
     style: str = "strokes"
     style_size: int = 256
-    weights: tuple[float, float, float] = (1.0, 10.0, 0.1)
+    weights: tuple[float, float, float] = (1.0, 60.0, 1.0)
 
     def loss(self) -> FastStyleLoss:
         """Make the loss."""
