@@ -84,8 +84,8 @@ class StyleTransfer:
     content_layers: Mapping[str, float] | None = None
     style_layers: Mapping[str, float] | None = None
     content_weight: float = 1.0
-    style_weight: float = 10.0
-    tv_weight: float = 0.1
+    style_weight: float = 100.0
+    tv_weight: float = 0.5
     tv_power: int = 1
     statistic: str = "gram"
     relative: bool = True
