@@ -5,11 +5,13 @@ Each function checks its data and returns a `StaticFigure`; a notebook shows it 
 
 from cvlab.interactive.anchors import anchors
 from cvlab.interactive.augmentation import augmentation
+from cvlab.interactive.before_after import before_after
 from cvlab.interactive.checkerboard import checkerboard
 from cvlab.interactive.class_weights import class_weights
 from cvlab.interactive.conv_matrix import conv_matrix
 from cvlab.interactive.feature_maps import feature_maps
 from cvlab.interactive.figure import StaticFigure
+from cvlab.interactive.gram import gram
 from cvlab.interactive.grouping import grouping
 from cvlab.interactive.iou import iou
 from cvlab.interactive.letterbox import letterbox
@@ -22,6 +24,8 @@ from cvlab.interactive.overlay import overlay
 from cvlab.interactive.proposals import proposals
 from cvlab.interactive.quiz import quiz
 from cvlab.interactive.roi import roi
+from cvlab.interactive.style_grid import style_grid
+from cvlab.interactive.style_steps import style_steps
 from cvlab.interactive.thresholds import thresholds
 from cvlab.interactive.tiles import tiles
 from cvlab.interactive.training import training
@@ -32,10 +36,12 @@ __all__ = [
     "StaticFigure",
     "anchors",
     "augmentation",
+    "before_after",
     "checkerboard",
     "class_weights",
     "conv_matrix",
     "feature_maps",
+    "gram",
     "grouping",
     "iou",
     "letterbox",
@@ -48,6 +54,8 @@ __all__ = [
     "proposals",
     "quiz",
     "roi",
+    "style_grid",
+    "style_steps",
     "thresholds",
     "tiles",
     "training",

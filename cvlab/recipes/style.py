@@ -12,9 +12,9 @@ STYLES: dict[str, Recipe] = {
     ),
     **{
         f"fast_style_{name}": FastStyleRecipe(
-            "fast_style", images=6000, steps=1500, batch_size=4, ema=0.98, augment=False, style=name
+            "fast_style", images=6000, steps=1500, batch_size=4, ema=0.98, augment=False, style=name, weights=weights
         )
-        for name in ("strokes", "mosaic")
+        for name, weights in (("strokes", (1.0, 10.0, 1.0)), ("mosaic", (1.0, 20.0, 1.0)))
     },
 }
 """The recipes of the networks shipped, by the names of their weights."""

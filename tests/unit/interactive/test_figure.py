@@ -27,6 +27,7 @@ FOUND = {**TARGET, "scores": [0.9, 0.8]}
 OPTIONS = [{"text": "Yes", "correct": True, "why": "So it is."}, {"text": "No", "correct": False, "why": "Look again."}]
 GROUPED = hierarchical_grouping(IMAGE / 255, np.arange(90 * 60).reshape(60, 90) // 1800)
 LABELS, SCORES = np.arange(90 * 60).reshape(60, 90) % 3, np.arange(24.0).reshape(2, 3, 4)
+LOSSES = [{"step": step, "content": 0.1, "style": 1 / step, "tv": 0.0} for step in (1, 2)]
 FIGURES = {
     "iou": lambda: interactive.iou(a=BOXES[0], b=BOXES[1]),
     "anchors": lambda: interactive.anchors(truths=BOXES, names=["cat", "dog"]),
@@ -51,6 +52,10 @@ FIGURES = {
     "trans_conv": lambda: interactive.trans_conv([[0, 1], [2, 3]], stride=1),
     "conv_matrix": lambda: interactive.conv_matrix(padding=1),
     "checkerboard": lambda: interactive.checkerboard(kernel_size=4),
+    "style_steps": lambda: interactive.style_steps([(0, IMAGE), (2, IMAGE)], LOSSES),
+    "style_grid": lambda: interactive.style_grid([[IMAGE, IMAGE]] * 2, [1, 2], [0, 1]),
+    "gram": lambda: interactive.gram(IMAGE, SCORES),
+    "before_after": lambda: interactive.before_after([IMAGE], {"darker": [IMAGE // 2]}),
 }
 
 
