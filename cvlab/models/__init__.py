@@ -4,7 +4,7 @@ from cvlab.models._weights import load_backbone
 from cvlab.models.backbones import ConvNormAct, ResidualBlock, SmallBackbone
 from cvlab.models.center import CenterNet, center_small
 from cvlab.models.center_targets import CenterTargets, center_targets, decode_centers, gaussian_radius
-from cvlab.models.export import AllAnchors, BestDetections, export_onnx, export_program
+from cvlab.models.export import AllAnchors, BestDetections, export_fast_style, export_onnx, export_program
 from cvlab.models.fast_rcnn import FastRCNN
 from cvlab.models.fast_style import FastStyleNet, fast_style
 from cvlab.models.faster_rcnn import FasterRCNN, faster_small, small_parts
@@ -82,6 +82,7 @@ __all__ = [
     "center_small",
     "center_targets",
     "decode_centers",
+    "export_fast_style",
     "export_onnx",
     "export_program",
     "fit",

@@ -1,7 +1,7 @@
-"""Export: an SSD as a program that runs without Python, as `torch.export` and ONNX write it.
+"""Export: a detector or a painter as a program that runs without Python, as `torch.export` and ONNX write it.
 
-A program takes pictures of the network's size. Who runs it brings them there and carries the boxes back, as `letterbox`
-(or `stretch`) plans it; the Python model does both itself.
+A detector's program takes pictures of the network's size. Who runs it brings them there and carries the boxes back, as
+`letterbox` (or `stretch`) plans it; the Python model does both itself.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cvlab import _check
+from cvlab.models.fast_style import FastStyleNet
 from cvlab.models.ssd import SSD
 from cvlab.ops import batched_nms, clip_boxes_to_image, decode_boxes, onnx_translations
 
@@ -111,9 +112,7 @@ def export_onnx(model: SSD, path: str | Path, *, nms: bool) -> Path:
     Notes:
         The suppression is ONNX's own operator; see `cvlab.ops.onnx_translations` for what it does with equal scores.
     """
-    for package in ("onnx", "onnxscript"):
-        if importlib.util.find_spec(package) is None:
-            raise ImportError(f"export_onnx: needs the packages onnx and onnxscript, but there is no {package}")
+    _needs_onnx("export_onnx")
     module, images, shapes = _prepare("export_onnx", model, nms)
     path = Path(path)
     torch.onnx.export(
@@ -129,6 +128,45 @@ def export_onnx(model: SSD, path: str | Path, *, nms: bool) -> Path:
         verbose=False,
     )
     return path
+
+
+def export_fast_style(model: FastStyleNet, path: str | Path) -> Path:
+    """Write a network of style transfer as an ONNX file.
+
+    Args:
+        model: the network, in evaluation mode.
+        path: the file, whose name should end in ".onnx"; it holds the weights too. What it describes takes `images`
+            (B, 3, H, W), float in [0, 1], and gives as many `painted` ones; B, H and W may be any, H and W at least 16.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: if the model is in training mode.
+        ImportError: if onnx or onnxscript is missing.
+    """
+    _needs_onnx("export_fast_style")
+    if model.training:
+        raise _check.InputError("export_fast_style: the model is in training mode, call model.eval() first")
+    dynamic = torch.export.Dim.DYNAMIC
+    torch.onnx.export(
+        model,
+        (torch.zeros(2, 3, 50, 70),),
+        path,
+        dynamo=True,
+        dynamic_shapes={"images": {0: dynamic, 2: dynamic, 3: dynamic}},
+        input_names=["images"],
+        output_names=["painted"],
+        external_data=False,
+        verbose=False,
+    )
+    return Path(path)
+
+
+def _needs_onnx(op: str) -> None:
+    for package in ("onnx", "onnxscript"):
+        if importlib.util.find_spec(package) is None:
+            raise ImportError(f"{op}: needs the packages onnx and onnxscript, but there is no {package}")
 
 
 def _prepare(op: str, model: SSD, nms: bool) -> tuple[nn.Module, Tensor, dict[str, dict[int, object]]]:
