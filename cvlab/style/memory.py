@@ -36,8 +36,9 @@ def activation_bytes(features: FeatureExtractor, size: tuple[int, int], dtype: t
     weights = {p.untyped_storage().data_ptr() for p in features.parameters()}
     device = features.mean.device
     picture = torch.rand(1, 3, *size, device=device).requires_grad_()
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), torch.autocast(
-        device.type, dtype=dtype, enabled=dtype is not None
+    with (
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        torch.autocast(device.type, dtype=dtype, enabled=dtype is not None),
     ):
         maps = features(picture)
         for tensor in maps.values():

@@ -7,6 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+OPTIMIZERS = {"adam": 0.03, "lbfgs": 1.0}
+"""The optimizers, and their learning rates where none is given."""
+
 Losses = Callable[[], dict[str, Tensor]]
 
 
