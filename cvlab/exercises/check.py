@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-TOPICS = ("boxes", "augmentation", "detection", "regions", "upsampling", "segmentation")  # modules with EXERCISES
+# modules with EXERCISES
+TOPICS = ("boxes", "augmentation", "detection", "regions", "upsampling", "segmentation", "style")
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Exercise:
-    """A task: the reference function, the inputs to try, and how near an answer must come."""
+    """A task: the reference function, the inputs to try, how near an answer must come, and mistakes often made.
+
+    A mistake is a wrong function under the hint that its author needs.
+    """
 
     reference: Callable
     cases: Callable[[], Iterable[Case]]
     tolerance: float = 1e-4
+    mistakes: Mapping[str, Callable] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def check(name: str, answer: Callable) -> Verdict:
 
     Returns:
         A `Verdict`: the message counts the inputs if all agree, else it shows the first one that does not: the input,
-        what was expected, what came, and the largest difference.
+        what was expected, what came, and the largest difference; and a hint if the mistake is a common one.
 
     Raises:
         KeyError: there is no exercise of that name. A failing `answer` never raises here: its error is in the message.
@@ -97,7 +102,8 @@ def check(name: str, answer: Callable) -> Verdict:
             return Verdict(False, f"{name}: not yet. {_NOTHING}")
         if problem:
             where = f"Input {number} of {len(cases)}: {case.description}"
-            return Verdict(False, f"{name}: not yet. {where}\n{_show_arguments(case.arguments)}\n{problem}")
+            shown = f"{_show_arguments(case.arguments)}\n{problem}{_hint(exercise, cases, answer)}"
+            return Verdict(False, f"{name}: not yet. {where}\n{shown}")
     return Verdict(True, f"{name}: correct on all {len(cases)} inputs.")
 
 
@@ -117,6 +123,15 @@ def _problem(exercise: Exercise, case: Case, answer: Callable) -> str:
     if not _same(given, case.arguments):
         return "  your function changed its input in place; work on a copy"
     return _difference(expected, got, exercise.tolerance)
+
+
+def _hint(exercise: Exercise, cases: list[Case], answer: Callable) -> str:
+    """Give the hint of the common mistake that the answer makes on all inputs; an empty string if it makes none."""
+    for hint, wrong in exercise.mistakes.items():
+        mistaken = replace(exercise, reference=wrong)
+        if not any(_problem(mistaken, case, answer) for case in cases):
+            return f"\n  {hint}"
+    return ""
 
 
 def _same(a: tuple, b: tuple) -> bool:

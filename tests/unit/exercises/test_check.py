@@ -7,7 +7,7 @@ import torch
 
 from cvlab import exercises
 from cvlab.exercises import boxes as topic
-from cvlab.exercises.check import _registry
+from cvlab.exercises.check import Case, Exercise, _registry
 from cvlab.ops import box_iou, encode_boxes, nms
 
 
@@ -107,6 +107,27 @@ def test_tuple_results_are_compared_part_by_part():
 
 def test_something_that_is_no_tensor_is_shown():
     assert "got      'later'" in exercises.check("box_iou", lambda a, b: "later").message
+
+
+SQUARE = Exercise(
+    lambda x: x * x,
+    lambda: [Case("0", (0.0,)), Case("2", (2.0,)), Case("3", (3.0,))],
+    mistakes={"This doubles.": lambda x: 2 * x, "This halves.": lambda x: x / 2},
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "end"),
+    [
+        (lambda x: x + x, "  This doubles."),
+        (lambda x: 2 * x if x < 3 else 7.0, "largest difference 2"),
+        (lambda x: x + 1, "largest difference 1"),
+    ],
+    ids=["a mistake on all inputs", "on some", "another one"],
+)
+def test_a_common_mistake_gets_its_hint(answer, end, monkeypatch):
+    monkeypatch.setitem(topic.EXERCISES, "square", SQUARE)
+    assert exercises.check("square", answer).message.endswith(end)
 
 
 class Unprintable:
