@@ -58,7 +58,7 @@ class StyleFeatures(nn.Module):
             and the fourth.
 
     Returns:
-        Called with images (B, 3, H, W), float in [0, 1], a list of maps (B, C, h, w): of `stem`, `fires.0`, ...
+        Called with images (B, 3, H, W), float in [0, 1], a list of maps (B, C, h, w), of `stem`, `fires.0`, ...
     """
 
     def __init__(self, fires: Sequence[tuple[int, int]] = FIRES) -> None:

@@ -135,7 +135,7 @@ def channel_moments(maps: Tensor, mask: Tensor | None = None) -> Tensor:
         mask: (h, w) in [0, 1], how much each place counts; None for all alike.
 
     Returns:
-        (B, 2, C): means, then deviations; a constant channel has deviation 0 and a gradient of 0.
+        (B, 2, C), means and then deviations; a constant channel has deviation 0 and a gradient of 0.
 
     Raises:
         InputError: if this is no floating-point tensor of four dimensions with at least one place, or the mask is not

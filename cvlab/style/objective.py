@@ -39,7 +39,7 @@ class Objective:
             picture or so.
 
     Returns:
-        Called with a picture (1, 3, H, W), a dictionary of scalars: content, style and tv, unweighted, and total.
+        Called with a picture (1, 3, H, W), a dictionary of scalars named content, style and tv, unweighted, and total.
     """
 
     def __init__(
