@@ -1,16 +1,23 @@
 """Recipes: how the shipped weights are made, from data and settings to the card. `cvlab train NAME` follows one."""
 
 from cvlab.recipes.detection import DETECTORS, DetectionRecipe, held_out
+from cvlab.recipes.distil import DistilRecipe
+from cvlab.recipes.fast_style import FastStyleLoss, FastStyleRecipe
 from cvlab.recipes.recipe import Recipe, options_of, scenes, train, turned
 from cvlab.recipes.segmentation import SEGMENTERS, SegmentationRecipe, TouchingRecipe
 from cvlab.recipes.shipping import RECIPES, make
+from cvlab.recipes.style import STYLES
 
 __all__ = [
     "DETECTORS",
     "DetectionRecipe",
+    "DistilRecipe",
+    "FastStyleLoss",
+    "FastStyleRecipe",
     "RECIPES",
     "Recipe",
     "SEGMENTERS",
+    "STYLES",
     "SegmentationRecipe",
     "TouchingRecipe",
     "held_out",
