@@ -25,6 +25,7 @@ _MODULES = (
     "plot",
     "preprocess",
     "recipes",
+    "style",
     "weights",
 )
 _FUNCTIONS = {"source": "_source", "profile": "_profile"}
@@ -46,6 +47,7 @@ __all__ = [
     "profile",
     "recipes",
     "source",
+    "style",
     "weights",
 ]
 
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
         plot,
         preprocess,
         recipes,
+        style,
         weights,
     )
     from cvlab._profile import profile
