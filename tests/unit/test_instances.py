@@ -16,6 +16,7 @@ from cvlab._check import InputError
 from cvlab.data import StillLife, instances_from_masks, masks_from_instances, read_mask
 from cvlab.instances import (
     connected_components,
+    fill_holes,
     grow,
     instance_classes,
     instances_from_logits,
@@ -132,6 +133,25 @@ def test_what_is_round_long_or_cut_by_the_edge_stays_whole():
         "corners": torch.eye(6, dtype=torch.bool),
     }
     assert {name: int(split_touching(mask).max()) for name, mask in shapes.items()} == dict.fromkeys(shapes, 1)
+
+
+def test_holes_are_filled_up_to_their_size():
+    mask = torch.ones(6, 9, dtype=torch.bool)
+    mask[1, 1] = mask[2, 2] = False  # two holes: they share no side
+    mask[3:5, 5:7] = mask[4:, 1] = False  # one of four pixels; a bay, open to the edge
+    given = mask.clone()
+    assert fill_holes(mask).logical_not().nonzero().tolist() == [[4, 1], [5, 1]]
+    assert torch.equal(fill_holes(mask, 4), fill_holes(mask))
+    assert fill_holes(mask, 3).sum() == mask.sum() + 2
+    assert torch.equal(fill_holes(mask, 0), mask)
+    assert torch.equal(mask, given)
+    assert not fill_holes(torch.zeros(3, 4, dtype=torch.bool)).any()
+
+
+def test_a_disc_with_holes_is_one_when_they_are_filled():
+    holed = discs((40, 40), (20, 20, 15)) & ~discs((40, 40), (20, 12, 3), (20, 28, 3))
+    assert split_touching(holed).max() > 1
+    assert split_touching(fill_holes(holed)).max() == 1
 
 
 @given(SIZES, st.integers(0, 2**31), st.sampled_from([0.0, 1.0]))
@@ -282,6 +302,9 @@ MASK = torch.ones(2, 3, dtype=torch.bool)
             lambda: connected_components(MASK, min_size=-1),
             "connected_components: min_size must be a whole number of at least 0, got -1",
         ),
+        (lambda: fill_holes(MASK[0]), "fill_holes: foreground must have shape (H, W), got (3,)"),
+        (lambda: fill_holes(MASK.long()), "fill_holes: foreground must be bool, got torch.int64"),
+        (lambda: fill_holes(MASK, -1), "fill_holes: max_size must be a whole number of at least 0, got -1"),
         (lambda: split_touching(MASK[0]), "split_touching: foreground must have shape (H, W), got (3,)"),
         (lambda: split_touching(MASK.float()), "split_touching: foreground must be integers, got torch.float32"),
         (
