@@ -47,7 +47,7 @@ def as_picture(op: str, name: str, picture: Tensor, smallest: int = SMALLEST) ->
             f"{op}: {name} must lie in [0, 1], got {values[c, y, x].item():.4g} in channel {c} at row {y}, column {x}"
         )
     if len(values) == 4:
-        values = values[:3] * values[3] + 1 - values[3]
+        values = values[:3] * values[3] + (1 - values[3])
     return values.float().expand(3, -1, -1).contiguous()
 
 
