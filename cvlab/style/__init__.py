@@ -13,6 +13,7 @@ from cvlab.style.losses import (
 from cvlab.style.memory import activation_bytes
 from cvlab.style.networks import NETWORKS, LossNetwork, loss_network
 from cvlab.style.objective import Objective
+from cvlab.style.pictures import in_range
 from cvlab.style.transfer import StyleResult, StyleTransfer
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "content_loss",
     "gram_matrix",
     "gram_matrix_reference",
+    "in_range",
     "loss_network",
     "luminance",
     "match_colours",

@@ -14,6 +14,7 @@ from cvlab.engine.progress import Progress
 from cvlab.preprocess import resize
 from cvlab.style.colours import with_colours_of
 from cvlab.style.objective import Objective
+from cvlab.style.pictures import in_range
 from cvlab.style.steps import OPTIMIZERS, make_optimizer, take_step
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Loop:
 
     def _losses(self) -> dict[str, Tensor]:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.transfer.precision is not None):
-            return self.objective(self.pixels)
+            return self.objective(in_range(self.pixels))
 
     def _snapshot(self) -> None:
         if self.every is not None:

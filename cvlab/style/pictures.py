@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -73,3 +74,39 @@ def at_scale_of(op: str, style: Tensor, size: tuple[int, int]) -> Tensor:
         stacklevel=3,
     )
     return resize(style, fitting).clamp(0, 1)
+
+
+def in_range(pixels: Tensor) -> Tensor:
+    """Clamp pixels to [0, 1], so that an optimizer may go beyond and finds its way back.
+
+    Where a pixel is beyond, `torch.clamp` has no gradient, and the pixel would stay there for good. Here gradients pass
+    that lead back.
+
+    Args:
+        pixels: of any shape, float.
+
+    Returns:
+        As many, in [0, 1].
+
+    Example:
+        >>> pixels = torch.tensor([-0.1, 0.5, 1.1], requires_grad=True)
+        >>> (0.3 * in_range(pixels)).sum().backward()  # smaller is better
+        >>> pixels.grad
+        tensor([0.0000, 0.3000, 0.3000])
+    """
+    return _InRange.apply(pixels)
+
+
+class _InRange(torch.autograd.Function):
+    """A clamp to [0, 1] whose gradient vanishes only where it would lead further out."""
+
+    @staticmethod
+    def forward(ctx: Any, pixels: Tensor) -> Tensor:
+        ctx.save_for_backward(pixels)
+        return pixels.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (pixels,) = ctx.saved_tensors
+        outwards = ((pixels < 0) & (grad > 0)) | ((pixels > 1) & (grad < 0))
+        return grad.masked_fill(outwards, 0)

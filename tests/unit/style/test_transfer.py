@@ -367,6 +367,33 @@ def test_a_state_of_another_run_is_refused():
         run(content=CONTENT[:, :36], other=STYLE[:, :36], state=state)
 
 
-def test_a_loss_that_is_no_number_stops_the_run():
-    with pytest.raises(InputError, match="the loss is .* lower the learning rate"):
-        run({"learning_rate": 1e30}, steps=10)
+def test_a_loss_that_is_no_number_stops_the_run(monkeypatch):
+    objective = style.Objective.__call__
+    monkeypatch.setattr(style.Objective, "__call__", lambda *a: {k: v / 0 for k, v in objective(*a).items()})
+    with pytest.raises(InputError, match="the loss is inf at step 1; lower the learning rate"):
+        run()
+
+
+# --- the range of the pixels ---
+
+
+def test_pixels_beyond_the_range_find_their_way_back():
+    pixels = torch.tensor([-0.5, -0.5, 0.0, 0.4, 1.0, 1.5, 1.5], requires_grad=True)
+    ways = torch.tensor([1.0, -1.0, 1.0, 1.0, -1.0, 1.0, -1.0])
+    seen = style.in_range(pixels)
+    assert torch.equal(seen, pixels.detach().clamp(0, 1))
+    seen.backward(ways)
+    assert pixels.grad.tolist() == [0, -1, 1, 1, -1, 1, 0], "only what would lead further out is held back"
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_black_and_white_are_reached_and_losses_are_those_of_the_picture(optimizer):
+    target = (CONTENT > 0.5).float()
+    settings = {"optimizer": optimizer, "style_layers": {}, "tv_weight": 0.0, "start": "noise"}
+    transfer = style.StyleTransfer(NETWORK, content_layers={"stem": 1.0}, **settings)
+    result = transfer.run(target, STYLE, steps=60, progress=False)
+    assert float((result.picture - target).abs().mean()) < 0.1
+    last = transfer.run(target, STYLE, steps=61, state={**result.state, "plan": [61]}, progress=False).history[-1]
+    maps = [transfer.features(each[None])["stem"] for each in (result.picture, target)]
+    expected = float(style.content_loss(*maps) / maps[1].var())
+    assert last["content"] == pytest.approx(expected, rel=1e-3)
