@@ -61,10 +61,15 @@ def match_colours(picture: Tensor, target: Tensor) -> Tensor:
     Returns:
         (3, H, W), cut to [0, 1].
 
+    Raises:
+        InputError: if either is no RGB picture.
+
     References:
         Gatys et al. (2016), Preserving color in neural artistic style transfer, section 3, with the symmetric root of
         the covariance.
     """
+    _check.shape("match_colours", "picture", picture, (3, "H", "W"))
+    _check.shape("match_colours", "target", target, (3, "H", "W"))
     mean, root = _spread(picture)
     wanted, wanted_root = _spread(target)
     change = wanted_root @ torch.linalg.inv(root)
@@ -75,6 +80,6 @@ def match_colours(picture: Tensor, target: Tensor) -> Tensor:
 def _spread(picture: Tensor) -> tuple[Tensor, Tensor]:
     """Give the mean (3, 1) and the symmetric root (3, 3) of the covariance of the colours, in float64."""
     pixels = picture.flatten(1).double()
-    covariance = torch.cov(pixels) + 1e-6 * torch.eye(3, dtype=torch.float64, device=picture.device)
+    covariance = torch.cov(pixels, correction=0) + 1e-6 * torch.eye(3, dtype=torch.float64, device=picture.device)
     values, vectors = torch.linalg.eigh(covariance)
     return pixels.mean(1, keepdim=True), vectors * values.sqrt() @ vectors.T

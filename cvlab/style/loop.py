@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cvlab import _check
+from cvlab.engine.interrupts import Interrupts
 from cvlab.engine.progress import Progress
 from cvlab.preprocess import resize
 from cvlab.style.colours import with_colours_of
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from cvlab.style.transfer import StyleTransfer
 
 OP = "StyleTransfer"
+
+STATE = {"plan", "size", "level", "done", "pixels", "name", "optimizer", "history", "snapshots"}
+"""What a state has."""
 
 
 class Loop:
@@ -101,6 +106,11 @@ class Loop:
         self.rate = rate
 
     def _resume(self, state: Mapping[str, Any]) -> None:
+        """Take over a state, which stays as it is."""
+        if not isinstance(state, Mapping) or STATE - set(state):
+            raise _check.InputError(f"{OP}: state must be that of a result")
+        if state["name"] != self.transfer.optimizer:
+            raise _check.InputError(f"{OP}: this state is of {state['name']}, got {self.transfer.optimizer}")
         if state["plan"] != self.plan or state["size"] != list(self.content.shape[1:]):
             raise _check.InputError(
                 f"{OP}: this state is of {state['size']} pixels and {state['plan']} steps, "
@@ -108,7 +118,7 @@ class Loop:
             )
         self.pixels = state["pixels"]
         self._enter(state["level"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         self.done, self.history = state["done"], [dict(row) for row in state["history"]]
         self.snapshots = list(state["snapshots"])
 
@@ -120,19 +130,22 @@ class Loop:
             "level": self.level,
             "done": self.done,
             "pixels": self.pixels.detach().cpu().clone(),
+            "name": self.transfer.optimizer,
             "optimizer": self.optimizer.state_dict(),
             "history": self.history,
             "snapshots": self.snapshots,
         }
 
     def run(self, until: int, progress: bool) -> None:
-        """Take steps."""
+        """Take steps; Ctrl-C ends it after the one that is on."""
         bar = Progress(until, shown=progress)
         try:
-            while self.done < until:
-                self._step()
-                last = self.history[-1]
-                bar.update(self.done, f"content {last['content']:.3f}, style {last['style']:.4f}")
+            with Interrupts() as interrupts:
+                while self.done < until:
+                    with interrupts.held():
+                        self._step()
+                    last = self.history[-1]
+                    bar.update(self.done, f"content {last['content']:.3f}, style {last['style']:.4f}")
         except KeyboardInterrupt:
             pass
         bar.close(f"{self.done} of {sum(self.plan)} steps")

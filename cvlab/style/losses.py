@@ -22,7 +22,7 @@ def content_loss(maps: Tensor, target: Tensor) -> Tensor:
         target: as large.
 
     Returns:
-        A scalar.
+        A scalar, in float32 where the maps are in half precision, whose squares soon pass the largest number.
 
     Raises:
         InputError: if the shapes differ.
@@ -36,7 +36,7 @@ def content_loss(maps: Tensor, target: Tensor) -> Tensor:
         CVPR. Equation 1, but for the factor.
     """
     _same("content_loss", "maps", maps, target)
-    return functional.mse_loss(maps, target)
+    return functional.mse_loss(_full(maps), _full(target))
 
 
 def gram_matrix(maps: Tensor, normalise: str = "chw", mask: Tensor | None = None) -> Tensor:
@@ -47,14 +47,15 @@ def gram_matrix(maps: Tensor, normalise: str = "chw", mask: Tensor | None = None
             places soon pass 65,504, the largest number of float16.
         normalise: "chw" divides by C h w, "hw" by h w, which makes an entry the mean product over the places, "none"
             by nothing. Papers and programs differ, and style weights with them: by factors of thousands.
-        mask: (h, w) in [0, 1], how much each place counts; its sum then stands for h w. None for all alike.
+        mask: (h, w) in [0, 1], not 0 everywhere, how much each place counts; its sum then stands for h w. None for all
+            alike.
 
     Returns:
         (B, C, C), symmetric and positive semidefinite.
 
     Raises:
         InputError: if this is no floating-point tensor of four dimensions with at least one place, the normalisation
-            is unknown, or the mask is not as large as the maps.
+            is unknown, or the mask is not as large as the maps, is negative somewhere or 0 everywhere.
 
     Example:
         >>> maps = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])  # two channels of 1 x 2
@@ -109,7 +110,7 @@ def style_loss(statistic: Tensor, target: Tensor) -> Tensor:
         target: as large, or of a batch of one.
 
     Returns:
-        A scalar, the mean squared difference.
+        A scalar, the mean squared difference; in float32 where the statistic is in half precision.
 
     Raises:
         InputError: if the shapes differ.
@@ -122,7 +123,7 @@ def style_loss(statistic: Tensor, target: Tensor) -> Tensor:
         Gatys et al. (2016), equation 4, but for the factor.
     """
     _same("style_loss", "statistic", statistic, target, batch=False)
-    return functional.mse_loss(statistic, target.expand_as(statistic))
+    return functional.mse_loss(_full(statistic), _full(target).expand_as(statistic))
 
 
 def channel_moments(maps: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -132,14 +133,14 @@ def channel_moments(maps: Tensor, mask: Tensor | None = None) -> Tensor:
 
     Args:
         maps: (B, C, h, w), float.
-        mask: (h, w) in [0, 1], how much each place counts; None for all alike.
+        mask: (h, w) in [0, 1], not 0 everywhere, how much each place counts; None for all alike.
 
     Returns:
         (B, 2, C), means and then deviations; a constant channel has deviation 0 and a gradient of 0.
 
     Raises:
         InputError: if this is no floating-point tensor of four dimensions with at least one place, or the mask is not
-            as large as the maps.
+            as large as the maps, is negative somewhere or 0 everywhere.
 
     Example:
         >>> channel_moments(torch.tensor([[[[1.0, 3.0]], [[5.0, 5.0]]]]))
@@ -168,7 +169,7 @@ def total_variation(images: Tensor, power: int = 1) -> Tensor:
 
     Returns:
         A scalar, summed over all images and channels. A constant picture has 0; the edge of a step of height 1 has its
-        length in pixels, whatever the power.
+        length in pixels, whatever the power. In float32 where the images are in half precision.
 
     Raises:
         InputError: if the images are not floating point or have fewer than two dimensions, or the power is neither.
@@ -189,6 +190,7 @@ def total_variation(images: Tensor, power: int = 1) -> Tensor:
         raise _check.InputError(f"{op}: images must have shape (..., H, W), got {tuple(images.shape)}")
     if power not in (1, 2):
         raise _check.InputError(f"{op}: power must be 1 or 2, got {power}")
+    images = _full(images)
     down, across = images[..., 1:, :] - images[..., :-1, :], images[..., 1:] - images[..., :-1]
     return sum((d.abs() if power == 1 else d.square()).sum() for d in (down, across))
 
@@ -198,11 +200,18 @@ def _places(op: str, maps: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor 
     _check.numeric(op, "maps", maps, floating=True)
     if maps.dim() != 4 or maps.numel() == 0:
         raise _check.InputError(f"{op}: maps must have shape (B, C, h, w), none of them 0, got {tuple(maps.shape)}")
-    x = (maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps).flatten(2)
+    x = _full(maps).flatten(2)
     if mask is None:
         return x, None
     _check.shape(op, "mask", mask, tuple(maps.shape[2:]))
+    if not bool((mask >= 0).all() & (mask > 0).any()):
+        raise _check.InputError(f"{op}: mask must lie in [0, 1], and not be 0 everywhere")
     return x, mask.to(x).flatten()
+
+
+def _full(tensor: Tensor) -> Tensor:
+    """Give a tensor in float32 where it is in half precision, for sums and squares."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def _same(op: str, name: str, value: Tensor, target: Tensor, batch: bool = True) -> None:

@@ -100,8 +100,12 @@ class StyleTransfer:
         _check.choice(OP, "statistic", self.statistic, tuple(STATISTICS))
         if self.precision not in (None, "bf16"):
             raise _check.InputError(f'{OP}: precision must be None or "bf16", got {self.precision!r}')
-        if self.levels < 1:
+        if not isinstance(self.levels, int) or self.levels < 1:
             raise _check.InputError(f"{OP}: levels must be 1 or more, got {self.levels}")
+        if self.tv_power not in (1, 2):
+            raise _check.InputError(f"{OP}: tv_power must be 1 or 2, got {self.tv_power}")
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
+            raise _check.InputError(f"{OP}: learning_rate must be above 0, got {self.learning_rate}")
         self.content_layers = self.network.content if self.content_layers is None else self.content_layers
         self.style_layers = self.network.style if self.style_layers is None else self.style_layers
         for name in ("content_weight", "style_weight", "tv_weight"):
@@ -142,18 +146,20 @@ class StyleTransfer:
             until: stop after as many steps in all, to go on later.
             state: of an earlier result with the same arguments; the picture is then the same, byte for byte, as without
                 the stop.
-            progress: whether to show progress. Ctrl-C stops, and gives what there is.
+            progress: whether to show progress. Ctrl-C stops after the step that is on, and gives what there is.
 
         Returns:
             The result.
 
         Raises:
-            InputError: if a picture is no picture (NaN, too small, ...), masks or weights do not fit the styles, or the
-                size needs more memory than is free; the message says which size would fit.
+            InputError: if a picture is no picture (NaN, too small, ...), masks, weights, steps or the state do not fit,
+                or the size needs more memory than is free; the message says which size would fit.
         """
         content = as_picture(OP, "content", content)
         styles = self._styles(style, content)
         plan = self._plan(content, steps)
+        if snapshot_every is not None and snapshot_every < 1:
+            raise _check.InputError(f"{OP}: snapshot_every must be 1 or more, or None, got {snapshot_every}")
         _fitting(len(styles), style_weights, masks, tuple(content.shape[1:]))
         check_memory(OP, self.features, tuple(content.shape[1:]), self._dtype)
         loop = Loop(self, content, styles, plan, style_weights, masks, snapshot_every, state)
@@ -185,8 +191,8 @@ class StyleTransfer:
             base, more = divmod(steps, self.levels)
             plan = [base + (i >= self.levels - more) for i in range(self.levels)]
         else:
-            plan = list(steps)
-        if len(plan) != self.levels or min(plan) < 0:
+            plan = list(steps) if isinstance(steps, Sequence) else []
+        if len(plan) != self.levels or not all(isinstance(each, int) and each >= 0 for each in plan):
             raise _check.InputError(f"{OP}: steps must be one number, or one for each of {self.levels}, got {steps}")
         return plan
 

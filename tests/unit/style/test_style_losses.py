@@ -100,6 +100,13 @@ def test_gram_refuses(maps, options, words):
         style.gram_matrix(maps, **options)
 
 
+@pytest.mark.parametrize("statistic", [style.gram_matrix, style.channel_moments])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
+def test_masks_that_would_give_nan_are_refused(statistic, value):
+    with pytest.raises(InputError, match=r"mask must lie in \[0, 1\], and not be 0 everywhere"):
+        statistic(torch.rand(1, 2, 3, 4), mask=torch.full((3, 4), value))
+
+
 # --- moments ---
 
 
@@ -195,6 +202,56 @@ def test_variation_refuses(images, power, words):
         style.total_variation(images, power)
 
 
+# --- half precision, and layouts in memory ---
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_losses_of_half_precision_are_those_of_float32(dtype):
+    """Squares of 300 and a sum over 300,000 edges are more than float16 can hold."""
+    maps, other = torch.zeros(1, 2, 4, 4, dtype=dtype), torch.full((1, 2, 4, 4), 300.0, dtype=dtype)
+    stripes = torch.zeros(1, 1, 512, 640, dtype=dtype)
+    stripes[..., ::2] = 1
+    found = {
+        style.content_loss(maps, other): 300.0**2,
+        style.style_loss(maps[0], other[0]): 300.0**2,
+        style.total_variation(stripes): 512 * 639,
+        style.total_variation(stripes, 2): 512 * 639,
+        style.channel_moments(other)[0, 0, 0]: 300,
+    }
+    for loss, expected in found.items():
+        assert loss.dtype == torch.float32
+        assert float(loss) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        style.total_variation,
+        style.channel_moments,
+        lambda x: style.content_loss(x, noise(2, 4, 6, 5, seed=9)),
+        lambda x: style.gram_matrix(x, mask=torch.linspace(0, 1, 30).reshape(6, 5)),
+    ],
+    ids=["variation", "moments", "content", "gram under a mask"],
+)
+def test_any_layout_in_memory(loss):
+    """The value and the gradient are those of the contiguous tensor."""
+    plain = noise(2, 4, 6, 5).requires_grad_()
+    weight = noise(1, *loss(plain).shape, seed=4)[0]
+    (expected,) = torch.autograd.grad((loss(plain) * weight).sum(), plain)
+    wide = noise(2, 4, 6, 10)
+    wide[..., ::2] = plain.detach()
+    for layout in (
+        plain.detach().contiguous(memory_format=torch.channels_last),
+        plain.detach().mT.contiguous().mT,
+        wide[..., ::2],
+    ):
+        assert not layout.is_contiguous()
+        leaf_of_it = layout.detach().requires_grad_()
+        torch.testing.assert_close(loss(leaf_of_it), loss(plain))
+        (gradient,) = torch.autograd.grad((loss(leaf_of_it) * weight).sum(), leaf_of_it)
+        torch.testing.assert_close(gradient, expected)
+
+
 # --- colours ---
 
 
@@ -224,6 +281,14 @@ def test_matched_colours_have_mean_and_covariance():
     assert 0 < float(matched.min()) < float(matched.max()) < 1, "nothing was cut off"
     torch.testing.assert_close(matched.mean((1, 2)), wanted.mean((1, 2)), atol=1e-5, rtol=0)
     torch.testing.assert_close(torch.cov(matched.flatten(1)), torch.cov(wanted.flatten(1)), atol=2e-5, rtol=1e-2)
+
+
+def test_a_single_pixel_can_be_matched_and_grey_is_refused():
+    assert bool(style.match_colours(torch.rand(3, 1, 1), torch.rand(3, 9, 9)).isfinite().all())
+    with pytest.raises(InputError, match="match_colours: picture must have shape"):
+        style.match_colours(torch.rand(1, 9, 9), torch.rand(3, 9, 9))
+    with pytest.raises(InputError, match="match_colours: target must have shape"):
+        style.match_colours(torch.rand(3, 9, 9), torch.rand(1, 9, 9))
 
 
 def test_a_constant_picture_can_be_matched():

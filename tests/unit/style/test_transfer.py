@@ -133,9 +133,20 @@ def test_either_statistic(statistic):
 def test_colours():
     plain, kept, matched = (run({"colours": way}, steps=10).picture for way in ("style", "luminance", "matched"))
     chroma = CONTENT - style.luminance(CONTENT)
-    away = [float((p - style.luminance(p) - chroma).abs().mean()) for p in (plain, kept, matched)]
+    away = [float((p - style.luminance(p) - chroma).abs().mean()) for p in (plain, kept)]
     assert away[1] < away[0]
     assert not torch.equal(plain, matched)
+
+
+def test_matched_colours_are_those_of_the_content():
+    """The style is blue, the content is not; from noise, only matching keeps blue out of the picture."""
+    blue = STYLE * torch.tensor([0.1, 0.1, 1.0])[:, None, None]
+    settings = {"content_weight": 0.0, "start": "noise"}
+    away = []
+    for colours in ("style", "matched"):
+        picture = run({**settings, "colours": colours}, other=blue, steps=40).picture
+        away.append(float((picture.mean((1, 2)) - CONTENT.mean((1, 2))).abs().max()))
+    assert away[1] < 0.5 * away[0]
 
 
 def test_masks_say_where_each_style_is_painted():
@@ -152,6 +163,15 @@ def test_masks_say_where_each_style_is_painted():
 
     left, right = down_against_across(picture[..., :20]), down_against_across(picture[..., 28:])
     assert left > 1.5 > 0.67 > right
+
+
+def test_masks_at_several_levels():
+    content, other = (each.repeat(1, 2, 2) for each in (CONTENT, STYLE))
+    masks = torch.zeros(2, 80, 96)
+    masks[0, :, :30], masks[1, :, 30:] = 1, 1
+    result = run({"levels": 2}, content, [other, OTHER.repeat(1, 2, 2)], masks=masks)
+    assert result.finished
+    assert result.history[-1]["style"] < result.history[3]["style"] < 10
 
 
 def test_several_styles_blend():
@@ -324,6 +344,10 @@ def test_free_memory_is_known_here():
         ({"statistic": "mean"}, "statistic.*gram.*moments"),
         ({"precision": "fp16"}, 'precision must be None or "bf16"'),
         ({"levels": 0}, "levels must be 1 or more, got 0"),
+        ({"levels": 1.5}, "levels must be 1 or more, got 1.5"),
+        ({"tv_power": 3}, "tv_power must be 1 or 2, got 3"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0, got 0.0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be above 0, got nan"),
     ],
     ids=str,
 )
@@ -337,6 +361,8 @@ def test_settings_that_cannot_be_are_refused(settings, words):
     [
         ({"steps": [3, 3]}, "steps must be one number, or one for each of 1"),
         ({"steps": -1}, "steps must be"),
+        ({"steps": 2.5}, "steps must be one number, .*got 2.5"),
+        ({"snapshot_every": 0}, "snapshot_every must be 1 or more, or None, got 0"),
         ({"style_weights": [1.0, 2.0]}, "style_weights must be one for each of 1, got 2"),
         ({"style_weights": [-1.0]}, "the weight of style 0 must be 0 or more, got -1"),
         ({"style_weights": [0.0]}, "weights of the styles are all zero"),
