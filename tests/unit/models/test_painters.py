@@ -32,6 +32,18 @@ def test_bytes_are_painted_like_fractions():
         torch.testing.assert_close(model(images), model(images / 255))
 
 
+def test_the_same_weights_paint_the_same_bytes():
+    first, again = models.FastStyleNet(), models.FastStyleNet()
+    again.load_state_dict(first.state_dict())
+    images = pictures(1, 3, 37, 50)
+    with torch.no_grad():
+        painted = first(images)
+        assert torch.equal(painted, first(images))
+        assert torch.equal(painted, again(images))
+        memory = images.contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(first(memory), painted, atol=1e-5, rtol=1e-5)
+
+
 def test_each_picture_is_painted_by_itself():
     model, images = models.fast_style(), pictures(3, 3, 32, 40)
     with torch.no_grad():

@@ -9,7 +9,7 @@ import torch
 
 from cvlab import models, recipes
 from cvlab.data import painting
-from cvlab.experiments.self_supervised import self_supervised
+from cvlab.experiments.self_supervised import self_supervised, turn_loss
 from cvlab.recipes import crops, distil
 from cvlab.style import FeatureExtractor
 
@@ -39,6 +39,15 @@ def test_no_photograph_is_in_both_splits():
     train, test = (crops.pictures(split)[0] for split in ("train", "test"))
     assert len(test) == len(crops.HELD_OUT)
     assert not any(a.shape == b.shape and torch.equal(a, b) for a in train for b in test)
+
+
+def test_no_crop_of_the_training_is_in_the_test():
+    for photographs in (0.0, 1.0):
+        train, test = (
+            [crops.Crops(24, split, 30, photographs=photographs, wild=False)[i][0] for i in range(30)]
+            for split in ("train", "test")
+        )
+        assert not any(torch.equal(a, b) for a in train for b in test)
 
 
 def test_colours_change_only_where_it_is_wished():
@@ -130,6 +139,27 @@ def test_a_few_steps_of_the_painter():
     assert values[-1] < 0.8 * values[0]
 
 
+def test_the_painter_is_measured():
+    recipe = recipes.RECIPES["fast_style_mosaic"]
+    data = [crops.Crops(32, "test", 2)[i] for i in range(2)]
+    torch.manual_seed(0)
+    found = recipe.measure(models.FastStyleNet(width=4, blocks=1), data)
+    assert set(found) == {"content", "style", "tv", "style before"}
+    assert all(math.isfinite(value) and value > 0 for value in found.values())
+    same = recipe.measure(torch.nn.Identity(), data)
+    assert same["content"] == pytest.approx(0, abs=1e-6)
+    assert same["style"] == same["style before"] == found["style before"]
+
+
+def test_the_recipes_give_crops():
+    fast, features = recipes.RECIPES["fast_style_strokes"], recipes.RECIPES["style_features"]
+    for recipe, wild in ((fast, False), (features, True)):
+        data = recipe.scenes("test", 7)
+        assert (data.split, data.wild, len(data), data.size) == ("test", wild, 7, recipe.size)
+    assert isinstance(features.fit_options()["loss"], distil.DistilLoss)
+    assert recipes.RECIPES["fast_style_mosaic"].style == "mosaic"
+
+
 def test_cards_say_what_the_networks_learned_from():
     assert recipes.RECIPES["style_features"].data()["teacher"].startswith("torchvision's SqueezeNet 1.0")
     assert recipes.RECIPES["fast_style_mosaic"].data()["painting"] == ["mosaic", 256, 0]
@@ -141,3 +171,24 @@ def test_self_supervision_gives_a_loss_network():
         maps = network(torch.rand(1, 3, 48, 48))
     assert len(maps) == 7
     assert all(bool(each.isfinite().all()) for each in maps)
+
+
+def test_crops_are_turned_by_quarters():
+    images = torch.stack([crops.Crops(16, "train", 6)[i][0] for i in range(6)])
+    seen = []
+
+    def knows(pictures):
+        seen.append(pictures)
+        return 50 * torch.nn.functional.one_hot(torch.arange(6) % 4, 4).float()
+
+    assert float(turn_loss(knows, images, {})) == pytest.approx(0, abs=1e-6)
+    for i, turned in enumerate(seen[0]):
+        torch.testing.assert_close(turned.rot90(-i, (1, 2)), images[i] / 255)
+
+
+def test_self_supervision_follows_its_seed_and_leaves_the_generator_alone():
+    before = torch.random.get_rng_state()
+    first, again, other = (self_supervised(steps=1, seed=seed).stem[0].weight for seed in (0, 0, 1))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)

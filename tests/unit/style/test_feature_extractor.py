@@ -12,7 +12,7 @@ from cvlab._check import InputError
 
 
 class Counting(nn.Module):
-    """Four layers, the last of which must not run; layer `c` calls another one twice."""
+    """Four layers, and a list of those that ran."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,6 +97,25 @@ def test_torchvision_networks(layers):
     found = style.FeatureExtractor(network, layers)(images)
     for name in layers:
         torch.testing.assert_close(found[name], network[: int(name) + 1](images))
+
+
+def test_layers_deep_inside_a_network():
+    """VGG with normalisation, whose means of a batch must not be taken, and a residual network."""
+    vgg = torchvision.models.vgg.make_layers([8, "M", 12, 12], batch_norm=True)
+    residual = torchvision.models.resnet18(num_classes=2)
+    images = torch.rand(2, 3, 64, 64)
+    found = style.FeatureExtractor(vgg, ["6", "2"])(images)
+    torch.testing.assert_close(found["6"], vgg[:7](images))
+    torch.testing.assert_close(found["2"], vgg[:3](images))
+    alone = style.FeatureExtractor(vgg, ["6"])(images[:1])["6"]
+    torch.testing.assert_close(alone, found["6"][:1])
+    ran = []
+    residual.layer2.register_forward_hook(lambda *_: ran.append("layer2"))
+    found = style.FeatureExtractor(residual, ["layer1.0.conv1", "layer1"])(images)
+    start = residual.maxpool(residual.relu(residual.bn1(residual.conv1(images))))
+    torch.testing.assert_close(found["layer1"], residual.layer1(start))
+    torch.testing.assert_close(found["layer1.0.conv1"], residual.layer1[0].conv1(start))
+    assert ran == []
 
 
 def test_unknown_layers_are_named_with_those_there_are():

@@ -72,19 +72,39 @@ def test_weights_from_a_file(tmp_path, monkeypatch, suffix, way):
     assert set(network.content) | set(network.style) <= {name for name, _ in network.module.named_modules()}
 
 
-def test_vgg_has_means_in_place_of_maxima(tmp_path, monkeypatch):
+class ThinVgg(torch.nn.Module):
+    """VGG-19 with a sixteenth of its channels, and without the layers that sort pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        plan = [step if step == "M" else int(step) // 16 for step in torchvision.models.vgg.cfgs["E"]]
+        self.features = torchvision.models.vgg.make_layers(plan)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+@pytest.mark.parametrize("way", ["path", "environment"])
+def test_vgg_has_means_in_place_of_maxima(tmp_path, monkeypatch, suffix, way):
     """The layers' names are those of the paper: the ReLU of conv1_1, conv2_1, ..., conv5_1, and of conv4_2."""
+    monkeypatch.setattr(networks.torchvision.models, "vgg19", ThinVgg)
     torch.manual_seed(0)
-    with torch.device("meta"):
-        shapes = torchvision.models.vgg19().state_dict()
-    monkeypatch.setattr(networks, "_imagenet", lambda *_: {k: torch.zeros(v.shape) for k, v in shapes.items()})
-    network = style.loss_network("vgg19")
+    weights, file = ThinVgg().state_dict(), tmp_path / f"vgg{suffix}"
+    save_file(weights, file) if suffix == ".safetensors" else torch.save(weights, file)
+    if way == "environment":
+        monkeypatch.setenv("CVLAB_VGG19", str(file))
+    network = style.loss_network("vgg19", file if way == "path" else None)
     modules = dict(network.module.named_modules())
+    assert torch.equal(modules["34"].weight, weights["features.34.weight"])
     assert not any(isinstance(module, torch.nn.MaxPool2d) for module in modules.values())
     assert sum(isinstance(module, torch.nn.AvgPool2d) for module in modules.values()) == 5
     convolutions = [modules[str(int(name) - 1)].out_channels for name in (*network.style, *network.content)]
-    assert convolutions == [64, 128, 256, 512, 512, 512]
+    assert convolutions == [4, 8, 16, 32, 32, 32]
     assert all(isinstance(modules[name], torch.nn.ReLU) for name in (*network.style, *network.content))
+
+
+def test_the_real_vgg_has_the_thin_ones_layers():
+    with torch.device("meta"):
+        real, thin = torchvision.models.vgg19().features, ThinVgg().features
+    assert [type(module) for module in real] == [type(module) for module in thin]
 
 
 @pytest.mark.parametrize("name", ["squeezenet", "vgg19"])
