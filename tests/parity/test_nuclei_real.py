@@ -55,6 +55,20 @@ def test_logits_turn_with_the_picture():
     torch.testing.assert_close(turned, torch.rot90(nuclei.logits(model, picture), 1, (1, 2)), atol=1e-4, rtol=1e-4)
 
 
+def test_nuclei_have_no_holes_and_are_cut_where_a_gap_is_open_in_part():
+    y, x = torch.arange(80)[:, None], torch.arange(120)
+    nuclei_ = ((y - 40) ** 2 + (x - 38) ** 2 < 400) | ((y - 40) ** 2 + (x - 74) ** 2 < 400)
+    seen = nuclei_.clone()
+    seen[38:42, 30:34] = False  # a hole
+    seen[:39, 55:57] = seen[42:, 55:57] = False  # the gap, and a bridge across it
+    seen[0, 0] = True  # too small
+    found = nuclei.apart(torch.stack((~seen, seen)).float())
+    assert found.max() == 2
+    assert found[40, 32] == found[40, 20] != found[40, 90]
+    assert (found > 0)[nuclei_].float().mean() > 0.97
+    assert found[0, 0] == 0
+
+
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(ValueError, match="read_folder: there must be pictures in .*/images, got none"):
         nuclei.read_folder(tmp_path)
