@@ -66,7 +66,7 @@ def test_starts_from_weights_that_fit():
 
 def test_command_trains_and_writes_weights_with_their_card(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(shipping.RECIPES, "ssd_small", TINY)
-    monkeypatch.setattr(shipping, "TESTED", 4)
+    monkeypatch.setattr(recipes.Recipe, "TESTED", 4)
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     threads = torch.get_num_threads()
     try:
