@@ -8,6 +8,7 @@ from typing import Any
 from cvlab import _check
 from cvlab._check import InputError
 from cvlab.interactive.figure import StaticFigure
+from cvlab.interactive.grids import as_whole
 from cvlab.interactive.state import as_names, as_picture
 
 QUESTION = "What does the change keep, and what is gone?"
@@ -45,10 +46,8 @@ def before_after(
         <interactive figure: before_after>
     """
     op = "before_after"
-    if not 1 <= len(before) <= MOST_PICTURES:
-        raise InputError(f"{op}: there must be 1 to {MOST_PICTURES} pictures, got {len(before)}")
-    if not 1 <= len(after) <= MOST_CHANGES:
-        raise InputError(f"{op}: there must be 1 to {MOST_CHANGES} ways to change them, got {len(after)}")
+    as_whole(op, "the number of pictures", len(before), 1, MOST_PICTURES)
+    as_whole(op, "the number of ways to change them", len(after), 1, MOST_CHANGES)
     _check.fraction(op, "line", line)
     pictures = [as_picture(op, image) for image in before]
     changes = [{"name": name, "pictures": _changed(name, images, pictures)} for name, images in after.items()]

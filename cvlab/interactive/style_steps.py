@@ -8,6 +8,7 @@ from typing import Any
 from cvlab import _check
 from cvlab._check import InputError
 from cvlab.interactive.figure import StaticFigure
+from cvlab.interactive.grids import as_whole
 from cvlab.interactive.state import as_picture
 
 QUESTION = "When is the style there, and what does it cost the content?"
@@ -51,14 +52,9 @@ def style_steps(
         <interactive figure: style_steps>
     """
     op = "style_steps"
-    if not 2 <= len(snapshots) <= MOST_SNAPSHOTS:
-        raise InputError(f"{op}: there must be 2 to {MOST_SNAPSHOTS} snapshots, got {len(snapshots)}")
-    if not 1 <= len(terms) <= MOST_TERMS:
-        raise InputError(f"{op}: there must be 1 to {MOST_TERMS} terms, got {len(terms)}")
-    if not 2 <= len(history) <= MOST_STEPS:
-        raise InputError(f"{op}: history must have 2 to {MOST_STEPS} steps, got {len(history)}")
-    if not 0 <= snapshot < len(snapshots):
-        raise InputError(f"{op}: snapshot must be from 0 to {len(snapshots) - 1}, got {snapshot}")
+    as_whole(op, "the number of snapshots", len(snapshots), 2, MOST_SNAPSHOTS)
+    as_whole(op, "the number of terms", len(terms), 1, MOST_TERMS)
+    as_whole(op, "the number of steps in history", len(history), 2, MOST_STEPS)
     pictures = same_size(op, [picture for _, picture in snapshots])
     curves = {term: [_loss(i, row, term) for i, row in enumerate(history)] for term in terms}
     steps = _rising("history", [row.get("step") for row in history])
@@ -74,7 +70,7 @@ def style_steps(
         pictures=[{"step": step, **picture} for step, picture in zip(moments, pictures, strict=True)],
         steps=steps,
         terms=curves,
-        snapshot=int(snapshot),
+        snapshot=as_whole(op, "snapshot", snapshot, 0, len(snapshots) - 1),
     )
 
 

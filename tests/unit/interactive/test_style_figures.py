@@ -41,17 +41,17 @@ def test_style_steps_takes_what_a_transfer_gives():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"snapshots": SNAPSHOTS[:1]}, "2 to 30 snapshots, got 1"),
+        ({"snapshots": SNAPSHOTS[:1]}, "snapshots must be a whole number from 2 to 30, got 1"),
         ({"snapshots": [(0, NOISE), (0, NOISE)]}, r"snapshots\[1\] must have a whole step above 0"),
         ({"snapshots": [(0, NOISE), (1.5, NOISE)]}, r"snapshots\[1\] must have a whole step"),
         ({"snapshots": [(0, NOISE), (1, NOISE[:, :9])]}, "the same height and width"),
-        ({"history": HISTORY[:1]}, "2 to 500 steps, got 1"),
+        ({"history": HISTORY[:1]}, "history must be a whole number from 2 to 500, got 1"),
         ({"history": [*HISTORY, HISTORY[0]]}, r"history\[9\] must have a whole step above 9"),
         ({"terms": ["texture"]}, "has no 'texture', only"),
-        ({"terms": []}, "1 to 4 terms, got 0"),
+        ({"terms": []}, "terms must be a whole number from 1 to 4, got 0"),
         ({"history": [{**HISTORY[0], "style": -1.0}, HISTORY[1]]}, "'style'"),
         ({"history": [{**HISTORY[0], "style": float("nan")}, HISTORY[1]]}, "'style'"),
-        ({"snapshot": 3}, "from 0 to 2, got 3"),
+        ({"snapshot": 3}, "snapshot must be a whole number from 0 to 2, got 3"),
     ],
 )
 def test_style_steps_refuses(change, words):
@@ -130,8 +130,8 @@ def test_before_after_keeps_all():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"before": []}, "1 to 6 pictures, got 0"),
-        ({"after": {}}, "1 to 4 ways to change them, got 0"),
+        ({"before": []}, "pictures must be a whole number from 1 to 6, got 0"),
+        ({"after": {}}, "ways to change them must be a whole number from 1 to 4, got 0"),
         ({"after": {"dark": [NOISE, NOISE]}}, "'dark' must have 1 pictures, got 2"),
         ({"after": {"dark": [NOISE[:, 1:]]}}, "picture 0 of 'dark' must be"),
         ({"line": 1.5}, "line"),
