@@ -2,6 +2,7 @@
 
 from cvlab.data import photos
 from cvlab.data.balance import class_weights, oversampler
+from cvlab.data.digits import digits
 from cvlab.data.files import read_image, read_mask, save_image, save_mask
 from cvlab.data.hashing import dhash, near_duplicates
 from cvlab.data.label_maps import (
@@ -28,6 +29,7 @@ __all__ = [
     "collate",
     "colors_from_labels",
     "dhash",
+    "digits",
     "folds",
     "hero",
     "instances_from_masks",

@@ -4,6 +4,7 @@ from cvlab.models._weights import load_backbone
 from cvlab.models.backbones import ConvNormAct, ResidualBlock, SmallBackbone
 from cvlab.models.center import CenterNet, center_small
 from cvlab.models.center_targets import CenterTargets, center_targets, decode_centers, gaussian_radius
+from cvlab.models.digit_net import DepthwiseSeparable, DigitNet, digit_net
 from cvlab.models.export import AllAnchors, BestDetections, export_fast_style, export_onnx, export_program
 from cvlab.models.fast_rcnn import FastRCNN
 from cvlab.models.fast_style import FastStyleNet, fast_style
@@ -28,6 +29,9 @@ from cvlab.models.style_features import StyleFeatures, style_features
 from cvlab.models.unet import UNet, UpBlock, unet_small, unet_touching
 
 __all__ = [
+    "DepthwiseSeparable",
+    "DigitNet",
+    "digit_net",
     "FastStyleNet",
     "fast_style",
     "MultiScaleFilters",

@@ -1,6 +1,7 @@
 """Recipes: how the shipped weights are made, from data and settings to the card. `cvlab train NAME` follows one."""
 
 from cvlab.recipes.detection import DETECTORS, DetectionRecipe, held_out
+from cvlab.recipes.digits import CLASSIFIERS, DigitRecipe
 from cvlab.recipes.distil import DistilRecipe
 from cvlab.recipes.fast_style import FastStyleLoss, FastStyleRecipe
 from cvlab.recipes.recipe import Recipe, options_of, scenes, train, turned
@@ -9,6 +10,8 @@ from cvlab.recipes.shipping import RECIPES, make
 from cvlab.recipes.style import STYLES
 
 __all__ = [
+    "CLASSIFIERS",
+    "DigitRecipe",
     "DETECTORS",
     "DetectionRecipe",
     "DistilRecipe",

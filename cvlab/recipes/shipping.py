@@ -13,11 +13,12 @@ from torch import nn
 from cvlab import weights
 from cvlab._card import card
 from cvlab.recipes.detection import DETECTORS
+from cvlab.recipes.digits import CLASSIFIERS
 from cvlab.recipes.recipe import Recipe, train
 from cvlab.recipes.segmentation import SEGMENTERS
 from cvlab.recipes.style import STYLES
 
-RECIPES: dict[str, Recipe] = {**DETECTORS, **SEGMENTERS, **STYLES}
+RECIPES: dict[str, Recipe] = {**DETECTORS, **SEGMENTERS, **STYLES, **CLASSIFIERS}
 """The recipes of all that is shipped, by the names of the weights."""
 
 

@@ -19,6 +19,7 @@ KEYS = {
     "mIoU": ("mIoU", "accuracy"),
     "style": ("content", "style", "tv"),
     "R2_1": ("R2_1", "R2_9"),
+    "accuracy": ("accuracy",),
 }
 """What is compared of a card's figures, by one that is on it."""
 
