@@ -12,6 +12,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OLDEST = (3, 11)
+EXTRAS = "book,lab,test,mcu,coreml,litert,executorch"
 INPUTS = ("pyproject.toml", "constraints.txt", "package.json", "package-lock.json")
 
 
@@ -75,7 +76,7 @@ def install(venv):
     print("set-up: installing into %s (torch alone is about 5 GB on Linux: a few minutes) ..." % os.path.relpath(venv))
     sys.stdout.flush()
     run(
-        [python, "-m", "pip", "install", "--no-input", "-c", "constraints.txt", "-e", ".[book,lab,test]"],
+        [python, "-m", "pip", "install", "--no-input", "-c", "constraints.txt", "-e", ".[%s]" % EXTRAS],
         "pip could not install the packages (is the network reachable?)",
         log,
     )
