@@ -134,7 +134,7 @@ def dequantize(q: Tensor, params: QuantParams) -> Tensor:
         InputError: if q has not as many channels as there are scales.
     """
     scale, zero = _along("dequantize", q, params)
-    return (q - zero).float() * scale
+    return (q.long() - zero).float() * scale  # int8 less a zero point may need 9 bits
 
 
 def fake_quantize(x: Tensor, params: QuantParams) -> Tensor:

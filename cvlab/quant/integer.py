@@ -151,14 +151,89 @@ def fully_connected_int8(
     return rescale(sums)
 
 
-def max_pool_int8(x: Array, size: Pair, stride: Pair, *, padding: Pair = (0, 0), activation: Pair = INT8) -> Array:
+def conv_transpose2d_int8(
+    x: Array,
+    weights: Array,
+    bias: Array,
+    rescale: Rescale,
+    *,
+    input_offset: int,
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    output_size: Pair | None = None,
+) -> Array:
+    """Convolve transposed: each number of the map lays a kernel down, and where they overlap they add up.
+
+    Args:
+        x: (B, H, W, C) int8.
+        weights: (K, kh, kw, C) int8, with zero point 0.
+        bias: (K,) int32.
+        rescale: of the sums.
+        input_offset: minus the zero point of x.
+        stride: how far apart the kernels are laid, down and across.
+        padding: rows above and columns to the left that are cut off the result.
+        output_size: (h, w); None for as many as there are with as much cut off below and to the right.
+
+    Returns:
+        (B, h, w, K) int8.
+
+    Raises:
+        InputError: if the shapes do not fit, or x and weights are not int8.
+    """
+    op = "conv_transpose2d_int8"
+    _int8(op, x=x, weights=weights)
+    _check_channels(op, x.shape[3], weights.shape[3])
+    (out, kh, kw, _), (batch, height, width, _) = weights.shape, x.shape
+    whole = ((height - 1) * stride[0] + kh, (width - 1) * stride[1] + kw)
+    size = output_size or (whole[0] - 2 * padding[0], whole[1] - 2 * padding[1])
+    extent = [max(n, p + s) for n, p, s in zip(whole, padding, size, strict=True)]
+    sums = np.zeros((batch, *extent, out), dtype=np.int64)
+    moved, kernels = x.astype(np.int64) + input_offset, weights.astype(np.int64)
+    for i in range(kh):
+        for j in range(kw):
+            places = np.s_[
+                :, i : i + (height - 1) * stride[0] + 1 : stride[0], j : j + (width - 1) * stride[1] + 1 : stride[1]
+            ]
+            sums[places] += moved @ kernels[:, i, j].T
+    cut = sums[:, padding[0] : padding[0] + size[0], padding[1] : padding[1] + size[1]]
+    return rescale(cut + np.asarray(bias, dtype=np.int64))
+
+
+def mean_int8(x: Array, rescale: Rescale, *, input_offset: int) -> Array:
+    """Take the mean over all places.
+
+    Args:
+        x: (B, H, W, C) int8.
+        rescale: of the sums, the division by H W in the multiplier.
+        input_offset: minus the zero point of x.
+
+    Returns:
+        (B, C) int8.
+
+    Raises:
+        InputError: if x is not int8.
+    """
+    _int8("mean_int8", x=x)
+    return rescale(x.astype(np.int64).sum((1, 2)) + input_offset * x.shape[1] * x.shape[2])
+
+
+def max_pool_int8(
+    x: Array,
+    size: Pair,
+    stride: Pair,
+    *,
+    padding: Pair = (0, 0),
+    output_size: Pair | None = None,
+    activation: Pair = INT8,
+) -> Array:
     """Take the largest number of each window; scales stay as they are.
 
     Args:
         x: (B, H, W, C) int8.
         size: of the window.
         stride: down and across.
-        padding: rows above and below, columns to the left and right, which never are the largest.
+        padding: rows above, columns to the left, which never are the largest.
+        output_size: (h, w); None for as many as fit with as much padding below and to the right.
         activation: the smallest and the largest number of the result.
 
     Returns:
@@ -168,18 +243,27 @@ def max_pool_int8(x: Array, size: Pair, stride: Pair, *, padding: Pair = (0, 0),
         InputError: if x is not int8.
     """
     _int8("max_pool_int8", x=x)
-    windows = _windows(x.astype(np.int64), size, stride, padding, None, -128)
+    windows = _windows(x.astype(np.int64), size, stride, padding, output_size, -128)
     return windows.max((3, 4)).clip(*activation).astype(np.int8)
 
 
-def avg_pool_int8(x: Array, size: Pair, stride: Pair, *, padding: Pair = (0, 0), activation: Pair = INT8) -> Array:
+def avg_pool_int8(
+    x: Array,
+    size: Pair,
+    stride: Pair,
+    *,
+    padding: Pair = (0, 0),
+    output_size: Pair | None = None,
+    activation: Pair = INT8,
+) -> Array:
     """Take the mean of each window, rounded, halves away from zero; padding does not count.
 
     Args:
         x: (B, H, W, C) int8.
         size: of the window.
         stride: down and across.
-        padding: rows above and below, columns to the left and right.
+        padding: rows above, columns to the left.
+        output_size: (h, w); None for as many as fit with as much padding below and to the right.
         activation: the smallest and the largest number of the result.
 
     Returns:
@@ -189,8 +273,8 @@ def avg_pool_int8(x: Array, size: Pair, stride: Pair, *, padding: Pair = (0, 0),
         InputError: if x is not int8.
     """
     _int8("avg_pool_int8", x=x)
-    sums = _windows(x.astype(np.int64), size, stride, padding, None, 0).sum((3, 4))
-    counts = _windows(np.ones_like(x, dtype=np.int64), size, stride, padding, None, 0).sum((3, 4))
+    sums = _windows(x.astype(np.int64), size, stride, padding, output_size, 0).sum((3, 4))
+    counts = _windows(np.ones_like(x, dtype=np.int64), size, stride, padding, output_size, 0).sum((3, 4))
     half = counts // 2
     means = np.where(sums >= 0, (sums + half) // counts, -((-sums + half) // counts))
     return means.clip(*activation).astype(np.int8)
