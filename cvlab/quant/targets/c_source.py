@@ -148,7 +148,7 @@ def _program(
         '#include "net.h"\n#ifdef __wasm_simd128__\n#include <wasm_simd128.h>\n#endif\n',
         define,
         f"\n_Alignas(16) Number arena[ARENA_NUMBERS];\nstatic {wide} scratch[{scratch}];\n",
-        "#pragma GCC diagnostic ignored \"-Wunused-function\"\n",
+        '#pragma GCC diagnostic ignored "-Wunused-function"\n',
         (KERNELS / "both.c").read_text(encoding="utf-8"),
         (KERNELS / ("int8.c" if dtype == "int8" else "float.c")).read_text(encoding="utf-8"),
         *constants,
@@ -305,9 +305,7 @@ _INTEGER: dict[str, Callable[[IntegerLayer, Shape], Step]] = {
     "table": _integer_table,
     "softmax": _integer_softmax,
     "flatten": lambda layer, before: Step(layer.name, layer.inputs, layer.shape, ""),
-    "upsample": lambda layer, before: _upsample(
-        layer.name, layer.inputs, layer.shape, before, layer.options["factor"]
-    ),
+    "upsample": lambda layer, before: _upsample(layer.name, layer.inputs, layer.shape, before, layer.options["factor"]),
 }
 
 
@@ -329,15 +327,15 @@ def _float_conv(node: Node, shapes: Shapes) -> Step:
     if node.op == "conv" and o["groups"] == before[2] and o["groups"] > 1:
         kind, arranged = "depthwise", weight[:, 0].transpose(1, 2, 0)  # (kh, kw, C m)
     elif o["groups"] != 1:
-        raise _check.InputError(f"float_c: groups must be 1 or the number of channels, got {o['groups']} at {node.name}")
+        raise _check.InputError(
+            f"float_c: groups must be 1 or the number of channels, got {o['groups']} at {node.name}"
+        )
     elif node.op == "conv":
         arranged = weight.transpose(2, 3, 1, 0)  # (kh, kw, C, K)
     else:
         arranged = weight.transpose(2, 3, 0, 1)  # of (C, K, kh, kw)
     sizes = _numbers(*weight.shape[2:], *o["stride"], *o["padding"])
-    call = (
-        f"{kind}({{0}}, {_numbers(*before)}, {{y}}, {_numbers(h, w, k)}, {sizes}, {{weights}}, {{bias}}, {_bounds(node)});"
-    )
+    call = f"{kind}({{0}}, {_numbers(*before)}, {{y}}, {_numbers(h, w, k)}, {sizes}, {{weights}}, {{bias}}, {_bounds(node)});"
     constants = {"weights": np.ascontiguousarray(arranged), "bias": node.bias.detach().numpy()}
     return Step(node.name, node.inputs, shapes[node.name], call, constants, k)
 
