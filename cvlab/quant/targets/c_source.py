@@ -11,7 +11,7 @@ import numpy as np
 
 from cvlab import _check
 from cvlab.quant.graph import Graph, Node
-from cvlab.quant.integer import Array
+from cvlab.quant.integer import INT8, Array, Rescale
 from cvlab.quant.integer_model import IntegerLayer, IntegerModel, Shape
 from cvlab.quant.targets.memory import Life, plan
 
@@ -87,16 +87,9 @@ def integer_c(model: IntegerModel, *, keep: bool = False) -> CProgram:
 
     Returns:
         The program: `net_run(x, y)` takes (H, W, C) int8 and writes the outputs, bit for bit those of `model.run`.
-
-    Raises:
-        InputError: if the layers round in different ways.
     """
     steps = [_INTEGER[layer.op](layer, _before(model, layer)) for layer in model.layers]
-    roundings = {layer.rescale.rounding for layer in model.layers if layer.rescale is not None} or {"double"}
-    if len(roundings) > 1:
-        raise _check.InputError(f"integer_c: all layers must round in one way, got {sorted(roundings)}")
-    define = f"#define ROUND_TWICE {int(roundings == {'double'})}\n"
-    return _program("int8", steps, model.input, model.shape, model.outputs, define, keep)
+    return _program("int8", steps, model.input, model.shape, model.outputs, keep)
 
 
 def float_c(graph: Graph, *, keep: bool = False) -> CProgram:
@@ -106,11 +99,11 @@ def float_c(graph: Graph, *, keep: bool = False) -> CProgram:
         if node.op not in _FLOAT:
             raise _check.InputError(f"float_c: {node.op!r} (at {node.name}) is not written in C")
     steps = [_FLOAT[node.op](node, shapes) for node in graph.nodes]
-    return _program("float32", steps, graph.input, shapes[graph.input], graph.outputs, "", keep)
+    return _program("float32", steps, graph.input, shapes[graph.input], graph.outputs, keep)
 
 
 def _program(
-    dtype: str, steps: Sequence[Step], source: str, shape: Shape, outputs: Sequence[str], define: str, keep: bool
+    dtype: str, steps: Sequence[Step], source: str, shape: Shape, outputs: Sequence[str], keep: bool
 ) -> CProgram:
     """Join kernels, constants and calls."""
     size = np.dtype(dtype).itemsize
@@ -146,7 +139,6 @@ def _program(
     )
     parts = [
         '#include "net.h"\n#ifdef __wasm_simd128__\n#include <wasm_simd128.h>\n#endif\n',
-        define,
         f"\n_Alignas(16) Number arena[ARENA_NUMBERS];\nstatic {wide} scratch[{scratch}];\n",
         '#pragma GCC diagnostic ignored "-Wunused-function"\n',
         (KERNELS / "both.c").read_text(encoding="utf-8"),
@@ -216,8 +208,9 @@ def _before(model: IntegerModel, layer: IntegerLayer) -> Shape:
     return model.shape if name == model.input else next(each.shape for each in model.layers if each.name == name)
 
 
-def _to(offset: int, bounds: tuple[int, int]) -> str:
-    return f"(Result){{{{{_numbers(offset, *bounds)}}}}}"  # doubled, since the call is a format
+def _to(how: Rescale) -> str:
+    numbers = _numbers(how.offset, *how.activation, how.rounding == "double")
+    return f"(Result){{{{{numbers}}}}}"  # doubled, since the call is a format
 
 
 def _scaled(layer: IntegerLayer) -> tuple[dict[str, Array], str]:
@@ -227,7 +220,7 @@ def _scaled(layer: IntegerLayer) -> tuple[dict[str, Array], str]:
         "multiplier": np.broadcast_to(how.multiplier, (channels,)).astype(np.int32),
         "shift": np.broadcast_to(how.shift, (channels,)).astype(np.int8),
     }
-    return constants, _to(how.offset, how.activation)
+    return constants, _to(how)
 
 
 def _integer_conv(layer: IntegerLayer, before: Shape) -> Step:
@@ -252,7 +245,7 @@ def _integer_conv(layer: IntegerLayer, before: Shape) -> Step:
 def _integer_pool(layer: IntegerLayer, before: Shape) -> Step:
     o, (h, w, _) = layer.options, _sides(layer.shape)
     sizes = _numbers(*o["size"], *o["stride"], *o.get("padding", (0, 0)))
-    to = _to(0, o.get("activation", (-128, 127)))
+    to = _to(Rescale(0, 0, 0, o.get("activation", INT8)))
     call = f"{layer.op}({{0}}, {_numbers(*_sides(before))}, {{y}}, {_numbers(h, w)}, {sizes}, {to});"
     return Step(layer.name, layer.inputs, layer.shape, call)
 
@@ -262,7 +255,7 @@ def _integer_mean(layer: IntegerLayer, before: Shape) -> Step:
     how = layer.rescale
     numbers = _numbers(h * w, c)
     factor = _numbers(layer.options["input_offset"], how.multiplier, how.shift)
-    call = f"mean({{0}}, {numbers}, {{y}}, {factor}, {_to(how.offset, how.activation)});"
+    call = f"mean({{0}}, {numbers}, {{y}}, {factor}, {_to(how)});"
     return Step(layer.name, layer.inputs, layer.shape, call)
 
 
@@ -270,7 +263,7 @@ def _integer_add(layer: IntegerLayer, before: Shape) -> Step:
     o, how = layer.options, layer.rescale
     each = [(o["offsets"][i], o["multipliers"][i], o["shifts"][i]) for i in (0, 1)]
     numbers = np.array([*each[0], *each[1], o["left_shift"]], dtype=np.int32)
-    to = _to(how.offset, how.activation)
+    to = _to(how)
     call = f"add({{0}}, {{1}}, {np.prod(layer.shape)}, {{y}}, {{how}}, {_numbers(how.multiplier, how.shift)}, {to});"
     return Step(layer.name, layer.inputs, layer.shape, call, {"how": numbers})
 

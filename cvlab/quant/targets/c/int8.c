@@ -1,7 +1,7 @@
 /* The layers of a network in whole numbers: int8 in and out, int32 sums, no floating point anywhere.
    Maps are rows of pixels, channels last. The same arithmetic as cvlab/quant/integer.py, bit for bit. */
 
-typedef struct { int32_t offset, low, high; } Result;
+typedef struct { int32_t offset, low, high, twice; } Result; /* twice: how sums are rounded, see multiplied */
 
 static int32_t doubling_high(int32_t a, int32_t b) {
   int64_t product = (int64_t)a * b;
@@ -15,18 +15,17 @@ static int32_t rounding_shift(int32_t x, int right) {
   return (x >> right) + (rest > (mask >> 1) + (x < 0));
 }
 
-static int32_t multiplied(int32_t x, int32_t multiplier, int shift) {
-#if ROUND_TWICE
-  int32_t left = (int32_t)((uint32_t)x << (shift > 0 ? shift : 0));
-  return rounding_shift(doubling_high(left, multiplier), shift > 0 ? 0 : -shift);
-#else
+static int32_t multiplied(int32_t x, int32_t multiplier, int shift, int twice) {
+  if (twice) {
+    int32_t left = (int32_t)((uint32_t)x << (shift > 0 ? shift : 0));
+    return rounding_shift(doubling_high(left, multiplier), shift > 0 ? 0 : -shift);
+  }
   int right = 31 - shift;
   return (int32_t)(((int64_t)x * multiplier + ((int64_t)1 << (right - 1))) >> right);
-#endif
 }
 
 static int8_t result(int32_t sum, int32_t multiplier, int shift, Result to) {
-  int64_t y = (int64_t)multiplied(sum, multiplier, shift) + to.offset;
+  int64_t y = (int64_t)multiplied(sum, multiplier, shift, to.twice) + to.offset;
   return (int8_t)(y < to.low ? to.low : y > to.high ? to.high : y);
 }
 
@@ -164,8 +163,8 @@ static void mean(const int8_t *x, int places, int C, int8_t *y, int offset, int3
 static void add(const int8_t *a, const int8_t *b, int n, int8_t *y, const int32_t *how, int32_t multiplier, int shift,
                 Result to) { /* how: offset, multiplier and shift of a, then of b, then the common shift to the left */
   for (int i = 0; i < n; i++) {
-    int32_t one = multiplied((a[i] + how[0]) * (1 << how[6]), how[1], how[2]);
-    int32_t two = multiplied((b[i] + how[3]) * (1 << how[6]), how[4], how[5]);
+    int32_t one = multiplied((a[i] + how[0]) * (1 << how[6]), how[1], how[2], to.twice);
+    int32_t two = multiplied((b[i] + how[3]) * (1 << how[6]), how[4], how[5], to.twice);
     y[i] = result(one + two, multiplier, shift, to);
   }
 }
