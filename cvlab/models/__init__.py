@@ -15,6 +15,7 @@ from cvlab.models.filters import MultiScaleFilters
 from cvlab.models.fpn import FPN, MergeMaps, Necked
 from cvlab.models.mask_rcnn import MaskRCNN, mask_small
 from cvlab.models.patches import as_convolution, multiplications, patch_classifier
+from cvlab.models.raw import PaintCore, RawMaps, joined, normalised, with_maps
 from cvlab.models.rcnn import RCNN
 from cvlab.models.rcnn_resnet import faster_rcnn_resnet50_fpn, mask_rcnn_resnet50_fpn, rename_rcnn
 from cvlab.models.receptive_field import layers_of, receptive_field, seen_pixels
@@ -29,6 +30,11 @@ from cvlab.models.style_features import StyleFeatures, style_features
 from cvlab.models.unet import UNet, UpBlock, unet_small, unet_touching
 
 __all__ = [
+    "PaintCore",
+    "RawMaps",
+    "joined",
+    "normalised",
+    "with_maps",
     "DepthwiseSeparable",
     "DigitNet",
     "digit_net",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,9 +150,13 @@ class IntegerModel:
         return quantize(images, self.params[self.input]).permute(0, 2, 3, 1).to(torch.int8).contiguous().numpy()
 
     def __call__(self, images: Tensor) -> Any:
-        """Compute real numbers from real numbers: quantize, `run`, and dequantize; maps are (B, C, h, w) again."""
+        """Compute real numbers from real numbers: quantize, `run`, and dequantize."""
+        return self.real(self.run(self.quantize_input(images)))
+
+    def real(self, outputs: Sequence[Array]) -> Any:
+        """Bring what `run` gives, or a device, back to real numbers; maps are (B, C, h, w) again."""
         found = []
-        for name, value in zip(self.outputs, self.run(self.quantize_input(images)), strict=True):
+        for name, value in zip(self.outputs, outputs, strict=True):
             real = dequantize(torch.from_numpy(value), self.params[name])
             found.append(real.permute(0, 3, 1, 2) if real.dim() == 4 else real)
         return found[0] if len(found) == 1 else tuple(found)
