@@ -18,6 +18,7 @@ from pathlib import Path
 from cvlab._palette import ROLES
 
 _FOLDER = Path(__file__).parent
+_SHARED = re.compile(r'^import [^;]*from "\./(\w+)\.js";$', flags=re.MULTILINE)
 _IMPORT = re.compile(r"^import [^;]*;\n", flags=re.MULTILINE)
 _HOW_TO_RUN = (
     "This figure is interactive: it moves in the book's pages and in a notebook that is trusted or was just run."
@@ -69,13 +70,18 @@ class StaticFigure:
         return f'<div id="{self.id}" class="cvlab-figure">{fallback}</div>\n<script type="module">\n{script}\n</script>'
 
 
+def _text(part: str) -> str:
+    return (_FOLDER / f"{part}.js").read_text(encoding="utf-8")
+
+
 @cache
 def _script(name: str) -> str:
     """Join the shared script, the styles and the figure's own script into one module."""
-    common, own = ((_FOLDER / f"{part}.js").read_text(encoding="utf-8") for part in ("common", name))
+    common, own = (_text(part) for part in ("common", name))
+    shared = "".join(_IMPORT.sub("", _text(part)) + "\n" for part in _SHARED.findall(own) if part != "common")
     styles = [_FOLDER / "common.css", _FOLDER / f"{name}.css"]
     style = "".join(path.read_text(encoding="utf-8") for path in styles if path.exists())
-    script = f"const STYLE = {_embeddable(style)};\n{common}\n{_IMPORT.sub('', own)}"
+    script = f"const STYLE = {_embeddable(style)};\n{common}\n{shared}{_IMPORT.sub('', own)}"
     return script.replace("\nexport ", "\n")
 
 
