@@ -10,6 +10,8 @@ from repairs import repaired
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
+from cvlab.interactive.page_networks import write_page_networks
+
 ROOT = Path(__file__).resolve().parents[2]
 VENDORED = {"mathjax/es5/tex-svg.js": "vendor/tex-svg.js"}
 
@@ -40,7 +42,7 @@ def drop_repeated_scripts(app: Sphinx, pagename: str, template: str, context: di
 
 
 def finish_pages(app: Sphinx, error: Exception | None) -> None:
-    """Copy the installed third-party JavaScript to the pages, and repair their names for screen readers."""
+    """Add the installed third-party JavaScript and the networks that run in the pages, and repair names for readers."""
     if error is not None or app.builder.format != "html":
         return
     for source, target in VENDORED.items():
@@ -50,6 +52,7 @@ def finish_pages(app: Sphinx, error: Exception | None) -> None:
         destination = Path(app.outdir) / "_static" / target
         destination.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, destination)
+    write_page_networks(Path(app.outdir) / "_static" / "wasm")
     for page in Path(app.outdir).rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         if (new := repaired(text)) != text:
