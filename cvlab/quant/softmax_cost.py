@@ -121,7 +121,7 @@ def softmax_shares(model: nn.Module, images: Tensor, *, int8: bool = False, runs
         runs: of `operator_shares`.
 
     Returns:
-        As `operator_shares`; the softmax is "Softmax".
+        As `operator_shares`; the softmax is "Softmax", or "QLinearSoftmax" on whole numbers.
 
     Raises:
         InputError: as `export_onnx_float`.
@@ -152,15 +152,16 @@ def segmentation_shares(
         InputError: if the features are no maps, or as `export_onnx_float`.
         ImportError: as `export_onnx_float`.
     """
+    _ready.network("segmentation_shares", features)
     images = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         maps = features(images)
     _check.shape("segmentation_shares", "maps of features", maps, (1, "C", "H", "W"))
     found = {}
     for head in HEADS:
-        model = SegmentationHead(features, maps.shape[1], size // maps.shape[2], head, classes).train(features.training)
+        model = SegmentationHead(features, maps.shape[1], size // maps.shape[2], head, classes).eval()
         with tempfile.TemporaryDirectory() as folder:
-            whole = model if head == HEADS[0] else Ending(model).train(features.training)
+            whole = model if head == HEADS[0] else Ending(model).eval()
             path = Path(folder) / "network.onnx"
             (export_onnx_int8 if int8 else export_onnx_float)(whole, path, images)
             found[head] = operator_shares(path, images, runs=runs)
