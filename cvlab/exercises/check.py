@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 # modules with EXERCISES
-TOPICS = ("boxes", "augmentation", "detection", "regions", "upsampling", "segmentation", "style")
+TOPICS = ("boxes", "augmentation", "detection", "regions", "upsampling", "segmentation", "style", "quantization")
 
 
 @dataclass(frozen=True)
