@@ -56,6 +56,9 @@ FIGURES = {
     "style_grid": lambda: interactive.style_grid([[IMAGE, IMAGE]] * 2, [1, 2], [0, 1]),
     "gram": lambda: interactive.gram(IMAGE, SCORES),
     "before_after": lambda: interactive.before_after([IMAGE], {"darker": [IMAGE // 2]}),
+    "number_line": lambda: interactive.number_line(bits=3),
+    "bit_width": lambda: interactive.bit_width({"weights": np.linspace(-1, 2, 99)}, bins=64),
+    "multiplier": lambda: interactive.multiplier(0.3, 1000),
 }
 
 
