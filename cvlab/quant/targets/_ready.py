@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import logging
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -34,3 +37,15 @@ def images(op: str, name: str, value: Tensor) -> Tensor:
         raise _check.InputError(f"{op}: {name} must hold at least one image, got shape {tuple(value.shape)}")
     _check.finite(op, name, value)
     return value.detach().to("cpu", torch.float32).contiguous()
+
+
+@contextlib.contextmanager
+def quiet(name: str) -> Iterator[None]:
+    """Let a logger say nothing below an error."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

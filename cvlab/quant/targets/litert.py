@@ -6,9 +6,12 @@ are that arithmetic as it was meant; others are faster, and now and then round t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,7 +110,8 @@ def run_litert(path: str | Path, images: Tensor | Array, *, kernels: str = "refe
     interpreter = _interpreter(path, kernels)
     source, result = _ends(interpreter, Path(path).name)
     batch = _batch(images, source)
-    interpreter.allocate_tensors()
+    with _without_stderr():  # XNNPACK says in every run that it is there
+        interpreter.allocate_tensors()
     outputs = np.empty((len(batch), *result["shape"][1:]), result["dtype"])
     for i in range(len(batch)):
         interpreter.set_tensor(source["index"], batch[i : i + 1])
@@ -127,6 +131,19 @@ def _interpreter(path: str | Path, kernels: str) -> Any:
     if content[4:8] != b"TFL3":
         raise _check.InputError(f"{_OP}: {Path(path).name} must be a .tflite file, got {content[4:8]!r} for its mark")
     return Interpreter(model_content=content, experimental_op_resolver_type=resolver, num_threads=1)
+
+
+@contextlib.contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Keep what C code writes to the standard error from being seen."""
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _ends(interpreter: Any, name: str) -> tuple[dict[str, Any], dict[str, Any]]:

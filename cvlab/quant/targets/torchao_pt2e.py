@@ -50,7 +50,8 @@ def quantize_pt2e(model: nn.Module, calibration: Tensor, *, reduce_range: bool |
     _ready.needs(op, "torchao")
     _ready.network(op, model)
     calibration = _ready.images(op, "calibration", calibration)
-    from torchao.quantization import pt2e
+    with _ready.quiet("torch.utils._pytree"):  # torchao's first import says what it will have to change
+        from torchao.quantization import pt2e
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
     from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
 
