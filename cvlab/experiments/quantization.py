@@ -1,12 +1,15 @@
 """How many bits a small classifier needs: by calibration alone, with training, and with learned steps.
 
-`python -m cvlab.experiments.quantization` makes `quantization.json` again, in a quarter of an hour on one core.
+`python -m cvlab.experiments.quantization [PART ...]` makes `quantization.json` again, or parts of it, in half an hour
+on one core.
 """
 
 from __future__ import annotations
 
 import copy
+import sys
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +17,7 @@ from torch import Tensor, nn
 
 from cvlab import engine
 from cvlab.data import digits
-from cvlab.experiments.results import card, save
+from cvlab.experiments.results import card, load, save
 from cvlab.models import digit_net
 from cvlab.quant import OBSERVERS, QuantModel, quantize_model, trace
 from cvlab.recipes.digits import CLASSIFIERS, DigitRecipe
@@ -24,9 +27,9 @@ BITS = ((8, 8), (6, 8), (4, 8), (3, 8), (2, 8), (6, 6), (4, 4))
 """Bits of weights and of maps that calibration is tried with."""
 
 TRAINED = ((4, 4), (2, 4), (2, 2))
-QAT_STEPS, LSQ_STEPS = 500, 250
-LSQ_RATE = 3e-3
-"""Of SGD with momentum 0.9, without clipping: one at which the float network is fine."""
+QAT_STEPS, LSQ_STEPS = 500, 150
+LSQ_RATES = (3e-3, 1e-2, 3e-2)
+"""Of SGD with momentum 0.9, constant, without clipping of gradients."""
 
 
 def calibration(count: int = CALIBRATED) -> list[Tensor]:
@@ -85,20 +88,20 @@ def trained() -> dict[str, Any]:
 
 
 def learned_steps() -> dict[str, Any]:
-    """Measure learned steps with and without the scale of their gradient, and the float network at the same rate."""
-    found: dict[str, Any] = {}
-    options = {"optimizer": "sgd", "learning_rate": LSQ_RATE, "clip": None}
-    start = next(iter(calibration(50)))
-    for bits in ((4, 4), (2, 4)):
-        for scaled in (True, False):
-            name = f"{_name(bits)}, gradient {'scaled' if scaled else 'as it is'}"
-            models = [quantized(*bits, per_channel=False).learn_steps(start, gradient_scale=scaled) for _ in SEEDS]
-            runs = zip(models, SEEDS, strict=True)
-            found[name] = [accuracy(train(model, LSQ_STEPS, seed, **options)) for model, seed in runs]
-            print(name, found[name], flush=True)
-    plain = [Unrounded() for _ in SEEDS]
-    found["float"] = [accuracy(train(m, LSQ_STEPS, s, **options)) for m, s in zip(plain, SEEDS, strict=True)]
-    print("float", found["float"], flush=True)
+    """Measure 4-bit networks with learned steps, their gradient scaled or not, and the float network."""
+    start = calibration(50)[0]
+    networks: dict[str, Callable[[], nn.Module]] = {
+        "float": Unrounded,
+        "gradient scaled": lambda: quantized(4, 4, per_channel=False).learn_steps(start),
+        "gradient as it is": lambda: quantized(4, 4, per_channel=False).learn_steps(start, gradient_scale=False),
+    }
+    found: dict[str, Any] = {name: {} for name in networks}
+    fixed = {"optimizer": "sgd", "schedule": "constant", "warmup": 0, "clip": None, "weight_decay": 0.0}
+    for name, make in networks.items():
+        for rate in LSQ_RATES:
+            runs = [accuracy(train(make(), LSQ_STEPS, seed, learning_rate=rate, **fixed)) for seed in SEEDS]
+            found[name][str(rate)] = runs
+            print(name, rate, runs, flush=True)
     return found
 
 
@@ -118,13 +121,22 @@ def _name(bits: tuple[int, int]) -> str:
     return f"W{bits[0]}A{bits[1]}"
 
 
-def main() -> None:
-    """Measure all, and keep it."""
+PARTS: dict[str, Callable[[], Any]] = {
+    "float": lambda: accuracy(digit_net("digit_net")),
+    "calibrated": calibrated,
+    "trained": trained,
+    "learned": learned_steps,
+}
+
+
+def main(chosen: Sequence[str]) -> None:
+    """Measure some parts or all, and keep them."""
     torch.set_num_threads(1)
     began = time.monotonic()
-    results: dict[str, Any] = {"float": accuracy(digit_net("digit_net"))}
-    results |= {"calibrated": calibrated(), "trained": trained(), "learned": learned_steps()}
-    steps = {"qat": QAT_STEPS, "lsq": LSQ_STEPS, "lsq_rate": LSQ_RATE}
+    results: dict[str, Any] = load("quantization") if chosen else {}
+    for part in chosen or PARTS:
+        results[part] = PARTS[part]()
+    steps = {"qat": QAT_STEPS, "lsq": LSQ_STEPS}
     results["card"] = card(
         time.monotonic() - began, seeds=list(SEEDS), steps=steps, calibrated=CALIBRATED, tested=TESTED
     )
@@ -132,4 +144,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from cvlab import _check
@@ -15,9 +14,9 @@ class LearnedStep(nn.Module):
         start: numbers like those to come, from which the first step is taken.
         low: the smallest whole number, 0 or below.
         high: the largest one, above 0.
-        gradient_scale: whether the step's gradient is divided by sqrt(n high), n numbers in a tensor. Each of them pulls
-            at the one step, so without it the step moves as far as all weights together, and training diverges at
-            learning rates that weights can take.
+        gradient_scale: whether the step's gradient is divided by sqrt(n high), n numbers in a tensor. Each of them
+            pulls at the one step, so without it the step moves as far as all weights together, and training diverges
+            at learning rates that weights can take.
 
     Returns:
         Called with a tensor, one as large, of multiples of the step.
