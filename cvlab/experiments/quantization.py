@@ -133,9 +133,8 @@ def main(chosen: Sequence[str]) -> None:
     """Measure some parts or all, and keep them."""
     torch.set_num_threads(1)
     began = time.monotonic()
-    results: dict[str, Any] = load("quantization") if chosen else {}
-    for part in chosen or PARTS:
-        results[part] = PARTS[part]()
+    found = {part: PARTS[part]() for part in chosen or PARTS}
+    results = {**load("quantization"), **found} if chosen else found
     steps = {"qat": QAT_STEPS, "lsq": LSQ_STEPS}
     results["card"] = card(
         time.monotonic() - began, seeds=list(SEEDS), steps=steps, calibrated=CALIBRATED, tested=TESTED

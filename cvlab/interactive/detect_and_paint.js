@@ -16,10 +16,8 @@ export function letterbox(width, height, side) {
 /** Real numbers of the maps: first the logits of all anchors, then their offsets. */
 export function dequantized(output, parts) {
   let start = 0;
-  return parts.map(({ numbers, scale, zero }) => {
-    const real = Float64Array.from(output.subarray(start, start += numbers), (value) => (value - zero) * scale);
-    return real;
-  });
+  return parts.map(({ numbers, scale, zero }) =>
+    Float64Array.from(output.subarray(start, start += numbers), (value) => (value - zero) * scale));
 }
 
 /** The box that offsets make of an anchor [x1, y1, x2, y2], cut off at the border of a square. */
@@ -58,14 +56,14 @@ export function detections(output, net) {
   for (const one of best) {
     one.box = decodeBox(offsets.subarray(4 * one.anchor, 4 * one.anchor + 4), anchors.subarray(4 * one.anchor, 4 * one.anchor + 4), net.size);
   }
-  return suppress(best, net.nms).filter(({ box: [x1, y1, x2, y2] }) => x2 > x1 && y2 > y1);
+  return suppress(best, net.nms).slice(0, net.most).filter(({ box: [x1, y1, x2, y2] }) => x2 > x1 && y2 > y1);
 }
 
 /** A sum in which every number counts differently, to compare outputs with. */
 export const checksum = (values) => values.reduce((sum, value, i) => sum + value * ((i % 251) + 1), 0);
 
 export async function mount(root, state, publish) {
-  const { side } = state, now = { scene: 0, found: null, painted: false, least: 0.5, times: {} };
+  const { side } = state, now = { scene: 0, found: null, painted: null, least: 0.5, times: {} };
   const shown = easel(side, side), original = easel(side, side), nets = {};
   const view = picture({ width: side, height: side }, () => drawBoxes());
   view.frame.prepend(shown.canvas);
@@ -73,68 +71,72 @@ export async function mount(root, state, publish) {
   const list = el("ul", { class: "found" });
 
   const file = el("input", { type: "file", accept: "image/*", class: "hidden", tabindex: -1, "aria-hidden": "true",
-    onchange: () => file.files[0] && take(file.files[0]) });
+    onchange: () => {
+      const [chosen] = file.files;
+      file.value = ""; // so that the same file can be chosen again
+      if (chosen) act(() => take(chosen));
+    } });
   set(view.frame, {
     ondragover: (event) => { event.preventDefault(); view.frame.classList.add("over"); },
     ondragleave: () => view.frame.classList.remove("over"),
     ondrop: (event) => {
       event.preventDefault();
       view.frame.classList.remove("over");
-      const dropped = [...event.dataTransfer.files].find(({ type }) => type.startsWith("image/"));
-      if (dropped) take(dropped); else say("That was no picture.");
+      const dropped = [...event.dataTransfer.files], chosen = dropped.find(({ type }) => type.startsWith("image/")) ?? dropped[0];
+      act(() => (chosen ? take(chosen) : say("That was no file with a picture.")));
     },
   });
   const style = el("select", { "aria-label": "Style" }, ...state.styles.map((name) => el("option", {}, name)));
   root.append(
     caption(state.question, "Press a button; drop a picture of your own on the square. It never leaves this page."),
     layout([view.frame, status], [
-      group("The picture", row(button("Another still life", another), button("Your own …", () => file.click()), file)),
+      group("The picture", row(button("Another still life", () => act(another)), button("Your own …", () => file.click()), file)),
       group("A detector of int8 numbers", row(button("Find fruit", () => act(detect))),
         slider("Score at least", { min: 0.05, max: 0.95, step: 0.05, value: now.least, digits: 2 },
           (value) => { now.least = value; drawBoxes(); tell(); }), list),
-      group("A painter in floating point", row(style, button("Repaint", () => act(paint)), button("As it was", restore))),
+      group("A painter in floating point", row(style, button("Repaint", () => act(paint)), button("As it was", () => act(restore)))),
       note]));
 
-  await show(state.picture.src);
+  show(await decode(state.picture.src));
 
   function say(text) { status.textContent = text; }
 
   /** Put a picture on the square, its aspect ratio kept. */
-  async function show(src) {
-    const pen = await decode(src), { width, height } = pen.canvas, { x, y, w, h } = letterbox(width, height, side);
+  function show(pen) {
+    const { width, height } = pen.canvas, { x, y, w, h } = letterbox(width, height, side);
     for (const each of [original, shown]) {
       each.fillStyle = GREY;
       each.fillRect(0, 0, side, side);
       each.drawImage(pen.canvas, x, y, w, h);
     }
-    Object.assign(now, { found: null, painted: false });
-    now.source = pen;
+    Object.assign(now, { found: null, painted: null, source: pen });
     drawBoxes();
     tell();
   }
 
   async function take(blob) {
-    const url = URL.createObjectURL(blob);
-    try { await show(url); say("Your picture is shown."); } catch { say("This file cannot be read as a picture."); }
-    URL.revokeObjectURL(url);
+    let bitmap;
+    try { bitmap = await createImageBitmap(blob); } catch { say("This file cannot be read as a picture."); return; }
+    const pen = easel(bitmap.width, bitmap.height);
+    pen.drawImage(bitmap, 0, 0);
+    show(pen);
+    say("Your picture is shown.");
   }
 
   async function another() {
-    await act(async () => {
-      const scenes = await load("scenes");
-      const again = now.found !== null;
-      await show(scenes[now.scene % scenes.length]);
-      now.scene += 1;
-      if (again) await detect();
-    });
+    const scenes = await load("scenes"), again = now.found !== null;
+    now.scene += 1;
+    show(await decode(scenes[(now.scene - 1) % scenes.length]));
+    if (again) await detect();
   }
 
-  /** Do something that may have to load a file; say so where it is not there. */
-  async function act(what) {
-    try { await what(); } catch (error) {
-      say("The networks are files of the book's built pages, and they were not found here.");
+  /** Do one thing after the other; where one needs a file that is not there, say so. */
+  function act(what) {
+    now.doing = (now.doing ?? Promise.resolve()).then(what).catch((error) => {
+      view.frame.classList.remove("busy");
+      say("The networks and the still lifes are files of the book's built pages, and they were not found here.");
       publish({ error: String(error.message) });
-    }
+    });
   }
 
   async function ready(name) {
@@ -164,15 +166,17 @@ export async function mount(root, state, publish) {
   }
 
   async function paint() {
-    const { run } = await ready(`painter_${style.value}`);
-    say("Painting …");
-    await new Promise((done) => { setTimeout(done, 30); }); // so that the words are seen before the page is busy
+    const name = style.value, { run } = await ready(`painter_${name}`);
+    say(`Painting in the style “${name}” …`);
+    view.frame.classList.add("busy");
+    await new Promise((done) => { setTimeout(done, 60); }); // so that the words are seen before the page is busy
     const { data } = original.getImageData(0, 0, side, side), image = new ImageData(side, side);
     const input = Float32Array.from(range(3 * side * side), (i) => data[4 * Math.floor(i / 3) + (i % 3)] / 127.5 - 1);
     const { ms, output } = run(input);
     range(side * side).forEach((n) => image.data.set([0, 1, 2].map((c) => Math.round(255 * output[3 * n + c])).concat(255), 4 * n));
     shown.putImageData(image, 0, 0);
-    Object.assign(now, { painted: true, found: null });
+    view.frame.classList.remove("busy");
+    Object.assign(now, { painted: name, found: null });
     now.times.painter = ms;
     now.sum = checksum(output);
     drawBoxes();
@@ -181,9 +185,10 @@ export async function mount(root, state, publish) {
 
   function restore() {
     shown.drawImage(original.canvas, 0, 0);
-    Object.assign(now, { painted: false, found: null });
+    Object.assign(now, { painted: null, found: null });
     drawBoxes();
     tell();
+    say("This is the picture as it was.");
   }
 
   function chosen() { return (now.found ?? []).filter(({ score }) => score >= now.least); }
@@ -195,13 +200,15 @@ export async function mount(root, state, publish) {
   }
 
   function tell() {
-    const { detector, painter } = now.times, ms = (value) => `${Math.round(value)} ms`;
-    if (now.found) say(`${chosen().length} found, in ${ms(detector)}.`);
-    else if (now.painted) say(`Repainted in ${ms(painter)}.`);
+    const { detector, painter } = now.times, ms = (value) => `${Math.round(value)} ms`, many = chosen().length;
+    const best = chosen().slice(0, 3).map(({ name }) => name).join(", ");
+    if (now.found) say(many ? `${many} found (${best}${many > 3 ? ", …" : ""}), in ${ms(detector)}.` : `Nothing found, in ${ms(detector)}.`);
+    else if (now.painted) say(`Repainted in the style “${now.painted}”, in ${ms(painter)}.`);
     else say("");
-    note.textContent = [detector === undefined ? null : `The detector, 164 million multiplications: ${ms(detector)}.`,
+    note.textContent = [
+      detector === undefined ? null : `The detector, ${Math.round(nets.detector.net.multiplications / 1e6)} million multiplications: ${ms(detector)}.`,
       painter === undefined ? null : `The painter, ${side} × ${side} pixels: ${ms(painter)}.`].filter(Boolean).join(" ");
-    publish({ times: now.times, sum: now.sum, painted: now.painted, scene: now.scene,
+    publish({ times: now.times, sum: now.sum, painted: now.painted, scene: now.scene, least: now.least, shown: many,
       found: (now.found ?? []).map(({ box, label, score }) => ({ box, label, score })) });
   }
 }

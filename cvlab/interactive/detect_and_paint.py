@@ -24,6 +24,9 @@ def detect_and_paint(image: Any, *, question: str = QUESTION) -> StaticFigure:
     Returns:
         The figure, for the last line of a notebook cell.
 
+    Raises:
+        InputError: if the image has another shape or type.
+
     Example:
         >>> import torch
         >>> detect_and_paint(torch.rand(3, 128, 128))
@@ -31,7 +34,7 @@ def detect_and_paint(image: Any, *, question: str = QUESTION) -> StaticFigure:
     """
     op = "detect_and_paint"
     alt = (
-        "A picture, and two buttons: one lets a detector in whole numbers find fruit in it, one lets a network repaint it "
-        "in a style. Both run in the page, with the time they take. The picture can be replaced by one of your own."
+        "A picture, and two buttons: one lets a detector in whole numbers find fruit in it, one lets a network repaint "
+        "it in a style. Both run in the page, with the time they take. The picture can be replaced by one of your own."
     )
     return StaticFigure(op, alt, question=question, picture=as_picture(op, image), side=PAINT_SIDE, styles=list(STYLES))

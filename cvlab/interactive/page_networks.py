@@ -24,6 +24,8 @@ PAINT_SIDE = 256
 """Of the pictures that the painter takes, pixels."""
 
 CALIBRATED, SCENES = 200, 16
+_TARGETS = ("c_source", "memory", "wasm")
+_MODELS = ("backbones", "fast_style", "raw", "ssd")  # what they compute, and what detections are made with
 STYLES = {"strokes": "fast_style_strokes", "mosaic": "fast_style_mosaic"}
 
 
@@ -74,10 +76,9 @@ def _stamp() -> str:
     digest = hashlib.sha256(json.dumps([OPTIONS, StillLife.VERSION, CALIBRATED, SCENES, PAINT_SIDE]).encode())
     for name in ("ssd_small", *STYLES.values()):
         digest.update(weights.card(name)["sha256"].encode())
-    quant = KERNELS.parents[1]
-    for path in sorted(
-        [Path(__file__), *KERNELS.glob("*.c"), *quant.glob("*.py"), *KERNELS.parent.glob("*c_source.py")]
-    ):
+    targets, quant, models = KERNELS.parent, KERNELS.parents[1], KERNELS.parents[2] / "models"
+    code = [*KERNELS.glob("*.c"), *quant.glob("*.py"), *(targets / f"{name}.py" for name in _TARGETS)]
+    for path in sorted([Path(__file__), *code, *(models / f"{name}.py" for name in _MODELS)]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:24]
 
@@ -106,6 +107,8 @@ def _detector() -> dict[str, Any]:
         "nms": model.nms_thresh,
         "least": model.score_thresh,
         "candidates": model.topk_candidates,
+        "most": model.detections_per_img,
+        "multiplications": sum(layer.multiplications for layer in integer.layers),
     }
 
 

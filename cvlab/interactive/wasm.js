@@ -4,7 +4,11 @@ import { el } from "./common.js";
 const KINDS = { int8: Int8Array, float32: Float32Array };
 
 /** Turn base64 into bytes. */
-export const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+export function bytes(text) {
+  const coded = atob(text), found = new Uint8Array(coded.length);
+  for (let i = 0; i < coded.length; i += 1) found[i] = coded.charCodeAt(i);
+  return found;
+}
 
 /** Start a network; `run(input)` gives its output, the milliseconds it took, and a function that reads its maps. */
 export async function network({ module, dtype, outputs }) {
@@ -27,10 +31,11 @@ const files = new Map();
 /** Load what a file of the book's own says under a name; a script is read from file:// too, where fetch is not. */
 export function load(name) {
   if (!files.has(name)) {
-    const root = document.documentElement.dataset.content_root ?? "./";
+    const src = `${document.documentElement.dataset.content_root ?? "./"}_static/wasm/${name}.js`;
     files.set(name, new Promise((done, fail) => {
-      document.head.append(el("script", { src: `${root}_static/wasm/${name}.js`,
-        onload: () => done(globalThis.cvlabWasm[name]), onerror: () => { files.delete(name); fail(new Error(name)); } }));
+      const missing = () => { files.delete(name); fail(new Error(name)); };
+      const read = () => { const found = globalThis.cvlabWasm?.[name]; if (found) done(found); else missing(); };
+      document.head.append(el("script", { src, onload: read, onerror: missing }));
     }));
   }
   return files.get(name);

@@ -61,7 +61,7 @@ def choose_qparams(
         axis: the dimension of the channels, if there is one bound for each.
 
     Returns:
-        The parameters; the scale is 1 where both bounds are 0.
+        The parameters; the scale is 1 where both bounds are 0, or too close to it for float32: 10^-38.
 
     Raises:
         InputError: if a bound is NaN or infinite, a lower one above an upper one, or bits and signs do not go together.
@@ -85,14 +85,13 @@ def choose_qparams(
     if symmetric and not signed:
         raise _check.InputError(f"{op}: symmetric quantization needs signed numbers")
     smallest, largest = bounds[0].clamp(max=0), bounds[1].clamp(min=0)
-    if symmetric:
-        scale = torch.maximum(-smallest, largest) / (2 ** (bits - 1) - 1)
-        zero = torch.zeros_like(scale)
-    else:
-        scale = (largest - smallest) / (2**bits - 1)
-        first = -(2 ** (bits - 1)) if signed else 0
-        zero = first - smallest / torch.where(scale > 0, scale, 1)
-    scale = torch.where(scale > 0, scale, 1).float()
+    whole = (
+        torch.maximum(-smallest, largest) / (2 ** (bits - 1) - 1) if symmetric else (largest - smallest) / (2**bits - 1)
+    )
+    scale = torch.where(whole >= torch.finfo(torch.float32).tiny, whole, 1)  # float32 cannot tell smaller ones
+    first = -(2 ** (bits - 1)) if signed else 0
+    zero = torch.zeros_like(scale) if symmetric else first - smallest / scale
+    scale = scale.float()
     return QuantParams(scale, zero.round().long(), bits, signed, axis)
 
 

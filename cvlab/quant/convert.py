@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ import torch
 from cvlab import _check
 from cvlab.quant.affine import QuantParams, quantize
 from cvlab.quant.fixed_point import ROUNDINGS, quantize_multiplier
-from cvlab.quant.graph import Node
+from cvlab.quant.graph import Node, check_flattened, flattened
 from cvlab.quant.integer import Array, Pair, Rescale
 from cvlab.quant.integer_model import IntegerLayer, IntegerModel, Shape
 from cvlab.quant.model import QuantModel
@@ -32,14 +32,20 @@ def to_integer(model: QuantModel, *, rounding: str = "double") -> IntegerModel:
         The network: weights int8, biases and sums int32, multipliers of 31 bits with shifts.
 
     Raises:
-        InputError: if the model is not calibrated, keeps its maps in floating point, a bias does not fit into 32 bits, or
-            a layer has no integer form; the message names it.
+        InputError: if the model is not calibrated, keeps its maps in floating point, sums do not fit into 32 bits, or a
+            layer has no integer form; the message names it.
+
+    Notes:
+        Where a channel's weights are so small beside its bias that the bias would not fit into 30 bits, as in channels
+        that have died, its scale is made larger; what its weights lose is nothing beside that bias. Where all its
+        weights are 0, any scale would do for them, and it is chosen so that the bias is kept to 30 bits.
     """
     _check.choice("to_integer", "rounding", rounding, ROUNDINGS)
     if not model.params:
         raise _check.InputError("to_integer: the scales are not known yet, call calibrate first")
     if not model.round_activations:
         raise _check.InputError("to_integer: the model must round its maps too, got round_activations=False")
+    check_flattened("to_integer", model.graph)
     layers = tuple(_layer(model, node, rounding) for node in model.graph.nodes)
     names = (model.graph.input, *model.graph.outputs)
     params = {name: model.map_params(name) for name in names}
@@ -78,11 +84,10 @@ class _Place:
         params = self.model.map_params(self.node.name)
         scale, zero = scale_of(params)
         low, high = params.low, params.high
-        if self.node.clamp is not None:
-            lower, upper = (bound / scale for bound in self.node.clamp)
-            low = low if lower == -np.inf else max(low, zero + round(lower))
-            high = high if upper == np.inf else min(high, zero + round(upper))
-        return low, high
+        if self.node.clamp is None:
+            return low, high
+        ends = (int(np.clip(zero + np.rint(bound / scale), low, high)) for bound in self.node.clamp)
+        return next(ends), next(ends)
 
     def rescale(self, real: Array | float) -> Rescale:
         """Write factors of sums as multipliers and shifts."""
@@ -112,21 +117,38 @@ _INSTEAD = {
 def _weighted(place: _Place) -> IntegerLayer:
     """Convert a convolution, transposed or not, or a linear layer."""
     model, node = place.model, place.node
-    params = model.weight_params(node)
-    weights = quantize(model.weights[node.name].detach(), params).to(torch.int8).numpy()
+    real_bias = model.biases[node.name].detach().double()
+    _check.finite("to_integer", f"the bias of {node.name}", real_bias)
+    weights, params = _whole_weights(model, node, real_bias / place.source[0])
     scales = params.scale.double().numpy().reshape(-1)
-    outputs = len(model.biases[node.name])
     op, options, weights = _arranged(place, weights)
-    bias = np.rint(model.biases[node.name].detach().double().numpy() / (place.source[0] * scales))
-    if np.abs(bias).max() >= 2**31:
-        raise _check.InputError(
-            f"to_integer: the bias of {node.name} does not fit into 32 bits; its scale is too small"
-        )
-    real = np.broadcast_to(place.source[0] * scales / place.target[0], (outputs,))
+    bias = np.rint(real_bias.numpy() / (place.source[0] * scales)).astype(np.int32)
+    _check_sums(node.name, op, weights, bias, options["input_offset"])
+    real = np.broadcast_to(place.source[0] * scales / place.target[0], bias.shape)
     shape = place.size(node.name)
-    return IntegerLayer(
-        node.name, op, node.inputs, shape, options, weights, bias.astype(np.int32), None, place.rescale(real)
-    )
+    return IntegerLayer(node.name, op, node.inputs, shape, options, weights, bias, None, place.rescale(real))
+
+
+def _whole_weights(model: QuantModel, node: Node, bias: torch.Tensor) -> tuple[Array, QuantParams]:
+    """Quantize weights, with scales with which each bias, over the scale of the input, fits into 30 bits."""
+    params, real = model.weight_params(node), model.weights[node.name].detach()
+    over = [d for d in range(real.dim()) if d != params.axis]
+    alive = (quantize(real, params) != 0).sum(over, keepdim=True) > 0
+    least = bias.abs() / 2**30 * (1 + 1e-6)
+    scale = params.scale.double() * alive.reshape(params.scale.shape)
+    scale = torch.maximum(scale, least if params.axis is not None else least.max())
+    params = replace(params, scale=torch.where(scale > 0, scale, 1).float())
+    largest = 2 ** (params.bits - 1) - 1
+    whole = quantize(real, params).clamp(-largest, largest) * alive
+    return whole.to(torch.int8).numpy(), params
+
+
+def _check_sums(name: str, op: str, weights: Array, bias: Array, offset: int) -> None:
+    """Refuse a layer whose sums could overflow."""
+    over = (0, 1) if op == "depthwise" else tuple(range(1, weights.ndim))
+    farthest = max(127 + offset, 128 - offset)
+    if (np.abs(weights.astype(np.int64)).sum(over) * farthest + np.abs(bias.astype(np.int64))).max() >= 2**31:
+        raise _check.InputError(f"to_integer: the sums of {name} do not fit into 32 bits; it has too many inputs")
 
 
 def _arranged(place: _Place, weights: Array) -> tuple[str, dict, Array]:
@@ -154,11 +176,7 @@ def _arranged(place: _Place, weights: Array) -> tuple[str, dict, Array]:
 
 def _channels_last(place: _Place, weights: Array) -> Array:
     """Reorder the columns of a linear layer's weights where it takes a flattened map."""
-    graph = place.model.graph
-    before = next((node for node in graph.nodes if node.name == place.node.inputs[0]), None)
-    if before is None or before.op != "flatten":
-        return weights
-    columns = weights.reshape(len(weights), *graph.shapes[before.inputs[0]])  # (K, C, h, w)
+    columns = weights.reshape(len(weights), *flattened(place.model.graph, place.node.name))  # (K, C, h, w)
     return np.ascontiguousarray(np.moveaxis(columns, 1, -1).reshape(len(weights), -1))
 
 

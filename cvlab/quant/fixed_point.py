@@ -23,7 +23,7 @@ def quantize_multiplier(value: float) -> tuple[int, int]:
         A whole number m, 0 or with 31 binary digits, and a shift s, so that value is about m 2^(s - 31).
 
     Raises:
-        InputError: if the value is NaN, infinite, or too large: above 2^30.
+        InputError: if the value is NaN, infinite, or too large: 2^30 or above.
 
     Notes:
         Below 2^-32 the multiplier is 0, as in TFLite.
@@ -45,7 +45,7 @@ def quantize_multiplier(value: float) -> tuple[int, int]:
     if shift < -31:
         return 0, 0
     if shift > 30:
-        raise _check.InputError(f"{op}: value must be at most 2^30, got {value}")
+        raise _check.InputError(f"{op}: value must be below 2^30, got {value}")
     return (multiplier if value >= 0 else -multiplier), shift
 
 

@@ -75,8 +75,8 @@ def trace(model: nn.Module, example: Tensor) -> Graph:
         The layers. Each convolution has a bias, and its ReLU or ReLU6 as `clamp`.
 
     Raises:
-        InputError: if the model is in training mode, its weights hold NaN or infinity, or a layer is not supported; the
-            message names the layer, and what to use instead.
+        InputError: if the model is in training mode, its weights hold NaN or infinity, the example has another shape,
+            or a layer is not supported; the message names the layer, and what to use instead.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()).eval()
@@ -89,6 +89,7 @@ def trace(model: nn.Module, example: Tensor) -> Graph:
     for name, value in model.state_dict().items():
         if value.is_floating_point():
             _check.finite("trace", name, value)
+    _check.shape("trace", "example", example, ("B", "C", "H", "W"))
     program = torch.export.export(model, (example,), strict=False)
     return simplified(_read(program))
 
@@ -98,8 +99,8 @@ def _read(program: torch.export.ExportedProgram) -> Graph:
     signature = program.graph_signature
     given = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     held = {**program.state_dict, **program.constants}
-    values: dict[str, Tensor] = {name: held[key].detach() for name, key in given.items()}
-    values |= {name: held[key].detach() for name, key in signature.inputs_to_lifted_tensor_constants.items()}
+    given |= signature.inputs_to_lifted_tensor_constants
+    values = {name: held[key].detach().clone() for name, key in given.items()}  # training goes on without this graph
     nodes: list[Node] = []
     shapes: dict[str, tuple[int, ...]] = {}
     alias: dict[str, str] = {}
@@ -121,18 +122,37 @@ def _read(program: torch.export.ExportedProgram) -> Graph:
 def _translated(call: torch.fx.Node, values: dict[str, Tensor], alias: dict[str, str]) -> Node | None:
     """Make a layer of a call of an operator; None for what changes nothing."""
     kind = call.target.__name__.split(".")[0].rstrip("_")
-    if kind in _SKIPPED or (kind == "pad" and not any(call.args[1])):
+    given = [each for each in (*call.args, *call.kwargs.values()) if isinstance(each, torch.fx.Node)]
+    maps = [each for each in given if each.name not in values]
+    rank = len(maps[0].meta["val"].shape) if maps else 0
+    if _is_nothing(kind, call, rank):
         return None
     if kind not in _TRANSLATIONS:
         raise _unsupported(kind, call.name)
-    names = [argument.name for argument in call.all_input_nodes if argument.name not in values]
-    inputs = tuple(alias.get(name, name) for name in names)
+    if len(maps) > 1 and kind != "add":
+        raise _unsupported(f"{kind} with weights that are computed", call.name)
+    if any(each.meta["val"].shape != maps[0].meta["val"].shape for each in maps):
+        raise _unsupported("a sum of maps of different shapes", call.name)
+    if rank not in _RANKS.get(kind, (4,)):
+        raise _unsupported(f"{kind} of {rank} dimensions", call.name)
+    inputs = tuple(alias.get(each.name, each.name) for each in maps)
     schema = call.target._schema.arguments
     options = {a.name: a.default_value for a in schema if a.default_value is not None}
     options |= {a.name: value for a, value in zip(schema, call.args, strict=False)} | dict(call.kwargs)
     tensors = {key: values[v.name] for key, v in options.items() if isinstance(v, torch.fx.Node) and v.name in values}
     plain = {key: value for key, value in options.items() if not isinstance(value, torch.fx.Node)}
-    return _TRANSLATIONS[kind](Node(call.name, kind, inputs), plain, tensors)
+    return _TRANSLATIONS[kind](Node(call.name, kind, inputs), plain | {"rank": rank}, tensors)
+
+
+def _is_nothing(kind: str, call: torch.fx.Node, rank: int) -> bool:
+    """Tell whether a call gives the map that it takes."""
+    if "dropout" in kind and call.args[2]:
+        raise _unsupported("dropout that goes on outside training", call.name)
+    if kind == "pad":
+        return not any(call.args[1])
+    if kind == "to":
+        return call.meta["val"].dtype == call.args[0].meta["val"].dtype
+    return kind in _SKIPPED or (kind == "flatten" and rank == 2)
 
 
 def _unsupported(kind: str, where: str) -> _check.InputError:
@@ -159,26 +179,33 @@ def _conv(node: Node, options: dict[str, Any], tensors: dict[str, Tensor]) -> No
         kept["output_padding"] = _pair(options["output_padding"])
     weight = tensors["weight"]
     channels = weight.shape[1] * kept["groups"] if transposed else weight.shape[0]
-    bias = tensors.get("bias", torch.zeros(channels))
+    bias = tensors.get("bias", weight.new_zeros(channels))
     return replace(node, op="conv_transpose" if transposed else "conv", options=kept, weight=weight, bias=bias)
 
 
 def _linear(node: Node, options: dict[str, Any], tensors: dict[str, Tensor]) -> Node:
     weight = tensors["weight"]
-    return replace(node, op="linear", weight=weight, bias=tensors.get("bias", torch.zeros(len(weight))))
+    return replace(node, op="linear", weight=weight, bias=tensors.get("bias", weight.new_zeros(len(weight))))
 
 
 def _norm(node: Node, options: dict[str, Any], tensors: dict[str, Tensor]) -> Node:
     if node.op == "instance_norm":
+        if not options["use_input_stats"] or "weight" not in tensors:
+            raise _unsupported("instance_norm with running statistics, or without affine=True", node.name)
         kept = {"eps": options["eps"]}
         return replace(node, op="instance_norm", options=kept, weight=tensors["weight"], bias=tensors["bias"])
-    scale = tensors["weight"] / (tensors["running_var"] + options["eps"]).sqrt()
-    return replace(node, op="batch_norm", weight=scale, bias=tensors["bias"] - tensors["running_mean"] * scale)
+    if "running_var" not in tensors:
+        raise _unsupported("batch_norm without running statistics", node.name)
+    scale = (tensors["running_var"] + options["eps"]).rsqrt() * tensors.get("weight", 1.0)
+    shift = tensors.get("bias", 0.0) - tensors["running_mean"] * scale
+    return replace(node, op="batch_norm", weight=scale, bias=shift)
 
 
 def _pool(node: Node, options: dict[str, Any], tensors: dict[str, Tensor]) -> Node:
     kept = {"size": _pair(options["kernel_size"]), "padding": _pair(options["padding"])}
     kept["stride"] = _pair(options["stride"] or options["kernel_size"])
+    if _pair(options.get("dilation", 1)) != (1, 1) or options.get("divisor_override"):
+        raise _unsupported(f"{node.op} with dilation, or a divisor of its own", node.name)
     if node.op == "avg_pool2d" and kept["padding"] != (0, 0) and options["count_include_pad"]:
         raise _unsupported("avg_pool2d that counts its padding", node.name)
     kept["ceil_mode"] = options["ceil_mode"]
@@ -186,8 +213,10 @@ def _pool(node: Node, options: dict[str, Any], tensors: dict[str, Tensor]) -> No
 
 
 def _mean(node: Node, options: dict[str, Any], tensors: dict[str, Tensor]) -> Node:
-    over = options.get("dim", (-1, -2))
-    whole = options.get("output_size", [1, 1]) == [1, 1] and sorted(d % 4 for d in over) == [2, 3]
+    if node.op == "mean":
+        whole = sorted(d % 4 for d in options.get("dim") or ()) == [2, 3]
+    else:
+        whole = options["output_size"] == [1, 1]
     if not whole:
         raise _unsupported("a mean over other dimensions than the two of the map", node.name)
     return replace(node, op="mean", options={"keepdim": options.get("keepdim", node.op != "mean")})
@@ -203,7 +232,7 @@ def _activation(low: float, high: float) -> Callable[..., Node]:
 
 def _plain(op: str, **fixed: Any) -> Callable[..., Node]:
     def make(node: Node, options: dict[str, Any], tensors: dict[str, Tensor]) -> Node:
-        if tensors or (op == "add" and len(node.inputs) != 2):
+        if tensors or (op == "add" and (len(node.inputs) != 2 or options["alpha"] != 1)):
             raise _unsupported(f"{node.op} with a constant", node.name)
         return replace(node, op=op, options=dict(fixed))
 
@@ -211,9 +240,15 @@ def _plain(op: str, **fixed: Any) -> Callable[..., Node]:
 
 
 def _softmax(node: Node, options: dict[str, Any], tensors: dict[str, Tensor]) -> Node:
-    if options["dim"] not in (1, -3):
+    if options["dim"] % options["rank"] != 1:
         raise _unsupported("a softmax over another dimension than the channels", node.name)
     return replace(node, op="softmax")
+
+
+def _flatten(node: Node, options: dict[str, Any], tensors: dict[str, Tensor]) -> Node:
+    if options["start_dim"] != 1 or options["end_dim"] not in (-1, 3):
+        raise _unsupported("flatten of other dimensions than those behind the batch", node.name)
+    return replace(node, op="flatten")
 
 
 def _upsample(node: Node, options: dict[str, Any], tensors: dict[str, Tensor]) -> Node:
@@ -224,8 +259,8 @@ def _upsample(node: Node, options: dict[str, Any], tensors: dict[str, Tensor]) -
 
 
 def _pad(node: Node, options: dict[str, Any], tensors: dict[str, Tensor]) -> Node:
-    left, right, top, bottom = options["pad"]
-    if options["mode"] != "reflect" or left != right or top != bottom:
+    left, right, top, bottom = sides = options["pad"] if len(options["pad"]) == 4 else (0, 1, 0, 1)
+    if options["mode"] != "reflect" or left != right or top != bottom or min(sides) < 0:
         raise _unsupported(f"padding in mode {options['mode']!r}, or not alike on both sides", node.name)
     return replace(node, op="pad_reflect", options={"padding": (top, left)})
 
@@ -248,11 +283,17 @@ _TRANSLATIONS: dict[str, Callable[..., Node]] = {
     "hardswish": _plain("hard_swish"),
     "silu": _plain("silu"),
     "softmax": _softmax,
-    "flatten": _plain("flatten"),
+    "flatten": _flatten,
     "upsample_nearest2d": _upsample,
     "pad": _pad,
 }
-_SKIPPED = ("alias", "dropout", "detach", "contiguous", "clone", "feature_dropout")
+_RANKS = {
+    "linear": (2,),
+    **dict.fromkeys(("relu", "relu6", "hardtanh", "add", "sigmoid", "hardswish", "silu", "softmax"), (2, 4)),
+    "batch_norm": (2, 4),
+}
+"""Dimensions of the maps that an operator may take, the batch counted in, where they are not 4 alone."""
+_SKIPPED = ("alias", "dropout", "detach", "contiguous", "clone", "feature_dropout", "_assert_tensor_metadata")
 _INSTEAD = {
     "gelu": "use ReLU, ReLU6 or Hardswish, which integer hardware has",
     "leaky_relu": "use ReLU or ReLU6",
@@ -264,8 +305,42 @@ _INSTEAD = {
     "padding by name": "give the padding in pixels",
     "scaled_dot_product_attention": "quantize convolutional networks; attention needs other means",
     "cat": "give the maps out one by one",
-    "view": "use flatten after the mean over the map",
+    **dict.fromkeys(("view", "reshape"), "use flatten(1) after the mean over the map"),
+    "avg_pool2d that counts its padding": "give count_include_pad=False, or no padding",
+    "batch_norm without running statistics": "leave track_running_stats=True",
+    "instance_norm with running statistics, or without affine=True": "give affine=True, track_running_stats=False",
 }
+
+
+def flattened(graph: Graph, name: str) -> tuple[int, ...]:
+    """Give the shape of the map that a layer's input was before it was flattened, or that of the input itself.
+
+    Where channels lie last, the numbers of a flattened map have another order than torch's, which the columns of the
+    linear layer that takes them must follow.
+
+    Args:
+        graph: the network.
+        name: of a linear layer.
+
+    Returns:
+        (C, h, w), or (D,).
+    """
+    (source,) = graph.node(name).inputs
+    before = next((node for node in graph.nodes if node.name == source), None)
+    return graph.shapes[before.inputs[0] if before is not None and before.op == "flatten" else source]
+
+
+def check_flattened(op: str, graph: Graph) -> None:
+    """Refuse flattened maps that are taken by others than linear layers: with channels last, their order is another."""
+    for node in graph.nodes:
+        channels, *sides = graph.shapes[node.inputs[0]]
+        if node.op != "flatten" or channels == 1 or sides == [1, 1]:
+            continue
+        if node.name in graph.outputs or any(user.op != "linear" for user in graph.users(node.name)):
+            raise _check.InputError(
+                f"{op}: flatten (at {node.name}) of a map {(channels, *sides)} must go to linear layers alone; "
+                "activate the map before it is flattened, or give the map out"
+            )
 
 
 def simplified(graph: Graph) -> Graph:

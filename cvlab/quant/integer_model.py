@@ -99,7 +99,7 @@ INTEGER_LAYERS: dict[str, Callable[..., Array]] = {
     "add": lambda layer, a, b: add_int8(a, b, layer.rescale, **layer.options),
     "table": lambda layer, x: lookup(x, layer.table),
     "softmax": lambda layer, x: softmax_int8(x, layer.table),
-    "flatten": lambda layer, x: x.reshape(len(x), -1),
+    "flatten": lambda layer, x: x.reshape(len(x), *layer.shape),
     "upsample": _upsample,
 }
 """By name, what each layer computes."""
@@ -137,7 +137,8 @@ class IntegerModel:
             InputError: if x is not int8 or has another shape.
         """
         if x.dtype != np.int8 or x.shape[1:] != self.shape:
-            raise _check.InputError(f"IntegerModel: x must be int8 (B, {self.shape}), got {x.dtype} {x.shape}")
+            wanted = ", ".join(map(str, self.shape))
+            raise _check.InputError(f"IntegerModel: x must be int8 (B, {wanted}), got {x.dtype} {x.shape}")
         values = {self.input: x}
         for layer in self.layers:
             values[layer.name] = INTEGER_LAYERS[layer.op](layer, *(values[name] for name in layer.inputs))

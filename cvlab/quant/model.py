@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cvlab import _check
 from cvlab.quant.affine import QuantParams, choose_qparams, fake_quantize
 from cvlab.quant.graph import Graph, Node, trace
-from cvlab.quant.layers import compute, run
+from cvlab.quant.layers import Watch, compute
 from cvlab.quant.lsq import LearnedStep
 from cvlab.quant.observers import HistogramObserver, MinMaxObserver, MovingAverageObserver, Observer
 
@@ -37,7 +37,7 @@ class QuantModel(nn.Module):
         graph: the network, as `trace` gives it.
         weight_bits: of the weights, from 2 to 8.
         activation_bits: of the maps between layers, from 2 to 8.
-        per_channel: whether each output channel of a convolution has its own scale; a linear layer has one scale in all.
+        per_channel: whether each output channel of a convolution has its own scale; a linear layer has one for all.
         observer: a name of `OBSERVERS`.
         edge_bits: bits of the input, of the first and of the last layer's weights, and of the outputs, which suffer the
             most.
@@ -81,10 +81,11 @@ class QuantModel(nn.Module):
             if not 2 <= bits <= 8:
                 raise _check.InputError(f"QuantModel: {name} must be from 2 to 8, got {bits}")
         self.graph, self.per_channel, self.round_activations = graph, per_channel, round_activations
-        self.weights = nn.ParameterDict({n.name: n.weight.clone() for n in graph.nodes if n.weight is not None})
-        self.biases = nn.ParameterDict({n.name: n.bias.clone() for n in graph.nodes if n.weight is not None})
-        names = list(self.weights)
-        self.bits = {name: edge_bits if name in (names[0], names[-1]) else weight_bits for name in names}
+        weighted = [node for node in graph.nodes if node.weight is not None]
+        self.weights = nn.ParameterDict([(node.name, node.weight.clone()) for node in weighted])  # dicts, it would sort
+        self.biases = nn.ParameterDict([(node.name, node.bias.clone()) for node in weighted])
+        names = [node.name for node in weighted]
+        self.bits = {name: edge_bits if name in (*names[:1], *names[-1:]) else weight_bits for name in names}
         edges = (graph.input, *graph.outputs)
         self.observers = {
             name: OBSERVERS[observer](bits=edge_bits if name in edges else activation_bits) for name in self._rounded()
@@ -107,7 +108,7 @@ class QuantModel(nn.Module):
         seen = 0
         for batch in batches:
             _check.finite("calibrate", f"batch {seen}", batch)
-            run(self.graph, batch, self._watch)
+            self._compute(batch, self._watch)
             seen += 1
         if seen == 0:
             raise _check.InputError("calibrate: there must be one batch or more, got none")
@@ -133,10 +134,14 @@ class QuantModel(nn.Module):
         Args:
             batch: an input, from whose maps the first steps are taken.
             gradient_scale: of `LearnedStep`.
+
+        Raises:
+            InputError: if it is not calibrated, or all weights of a layer, or all numbers of a map, are 0.
         """
+        self._check_calibrated("learn_steps")
         maps: dict[str, Tensor] = {}
         with torch.no_grad():
-            run(self.graph, batch, lambda name, value: maps.setdefault(name, value))
+            self._compute(batch, lambda name, value: maps.setdefault(name, value))
         for name, weight in self.weights.items():
             high = 2 ** (self.bits[name] - 1) - 1
             self.learned[f"weight_{name}"] = LearnedStep(weight, -high, high, gradient_scale=gradient_scale)
@@ -150,8 +155,7 @@ class QuantModel(nn.Module):
     def weight_params(self, node: Node) -> QuantParams:
         """Give scale and zero point of a layer's weights, as they are now."""
         if f"weight_{node.name}" in self.learned:
-            step = self.learned[f"weight_{node.name}"].step.detach()
-            return QuantParams(step, torch.tensor(0), self.bits[node.name])
+            return QuantParams(self._step(f"weight_{node.name}"), torch.tensor(0), self.bits[node.name])
         weight, axis = self.weights[node.name].detach(), self._channels(node)
         if weight.isnan().any():
             raise _check.InputError(f"QuantModel: the weights of {node.name} hold NaN")
@@ -168,25 +172,39 @@ class QuantModel(nn.Module):
             return self.params[name]
         learned, params = self.learned[f"map_{name}"], self.params[name]
         zero = params.low if learned.low == 0 else 0
-        return QuantParams(learned.step.detach(), torch.tensor(zero), params.bits)
+        return QuantParams(self._step(f"map_{name}"), torch.tensor(zero), params.bits)
+
+    def _step(self, name: str) -> Tensor:
+        step = self.learned[name].step.detach()
+        if not 0 < float(step) < float("inf"):
+            raise _check.InputError(f"QuantModel: a learned step must be above 0, got {float(step)} ({name})")
+        return step
 
     def _channels(self, node: Node) -> int | None:
         """Say which dimension of the weights has scales of its own."""
-        if not self.per_channel or node.op == "linear":
+        if not self.per_channel or node.op in ("linear", "instance_norm"):
             return None
         return 1 if node.op == "conv_transpose" and node.options["groups"] == 1 else 0
 
     def forward(self, x: Tensor) -> Any:
         """Compute as if quantized."""
-        if not self.params:
-            raise _check.InputError("QuantModel: the scales are not known yet, call calibrate first")
-        values = {self.graph.input: self._map(self.graph.input, x)}
-        for node in self.graph.nodes:
-            inputs = [values[name] for name in node.inputs]
-            given = (self._weight(node), self.biases[node.name]) if node.name in self.weights else ()
-            values[node.name] = self._map(node.name, compute(node, inputs, *given))
-        outputs = tuple(values[name] for name in self.graph.outputs)
+        self._check_calibrated("QuantModel")
+        outputs = self._compute(x, self._map, rounded=True)
         return outputs[0] if len(outputs) == 1 else outputs
+
+    def _compute(self, x: Tensor, watch: Watch, rounded: bool = False) -> tuple[Tensor, ...]:
+        """Compute with the weights as they are now."""
+        values = {self.graph.input: watch(self.graph.input, x)}
+        for node in self.graph.nodes:
+            inputs, given = [values[name] for name in node.inputs], ()
+            if node.name in self.weights:
+                given = (self._weight(node) if rounded else self.weights[node.name], self.biases[node.name])
+            values[node.name] = watch(node.name, compute(node, inputs, *given))
+        return tuple(values[name] for name in self.graph.outputs)
+
+    def _check_calibrated(self, op: str) -> None:
+        if not self.params:
+            raise _check.InputError(f"{op}: the scales are not known yet, call calibrate first")
 
     def _weight(self, node: Node) -> Tensor:
         weight, step = self.weights[node.name], f"weight_{node.name}"

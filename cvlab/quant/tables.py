@@ -14,9 +14,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Scale = tuple[float, int]
 
 FUNCTIONS: dict[str, Callable[[Array], Array]] = {
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "sigmoid": lambda x: np.exp(-np.logaddexp(0, -x)),
     "hard_swish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
-    "silu": lambda x: x / (1 + np.exp(-x)),
+    "silu": lambda x: x * np.exp(-np.logaddexp(0, -x)),
     "clamp": lambda x: x,
 }
 """By name; what `lookup_table` can make a table of."""
@@ -75,7 +75,7 @@ def softmax_int8(x: Array, table: Array) -> Array:
 
     Example:
         >>> softmax_int8(np.array([[10, 0, 0, -100]], dtype=np.int8), exp_table(0.1)).tolist()  # 0.576 and 0.212
-        [[20, -74, -74, -128]]
+        [[19, -74, -74, -128]]
     """
     distances = x.astype(np.int64).max(-1, keepdims=True) - x
     values = table.astype(np.int64)[distances]

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from cvlab import _check
-from cvlab.quant.graph import Graph, Node
+from cvlab.quant.graph import Graph, Node, check_flattened, flattened
 from cvlab.quant.integer import INT8, Array, Rescale
 from cvlab.quant.integer_model import IntegerLayer, IntegerModel, Shape
 from cvlab.quant.targets.memory import Life, plan
@@ -96,9 +97,15 @@ def float_c(graph: Graph, *, keep: bool = False) -> CProgram:
     """Write a traced network as C in floating point; see `integer_c`."""
     shapes = {name: _last(shape) for name, shape in graph.shapes.items()}
     for node in graph.nodes:
-        if node.op not in _FLOAT:
+        if node.op not in (*_FLOAT, "linear"):
             raise _check.InputError(f"float_c: {node.op!r} (at {node.name}) is not written in C")
-    steps = [_FLOAT[node.op](node, shapes) for node in graph.nodes]
+    check_flattened("float_c", graph)
+    steps = [
+        _float_linear(node, shapes, flattened(graph, node.name))
+        if node.op == "linear"
+        else _FLOAT[node.op](node, shapes)
+        for node in graph.nodes
+    ]
     return _program("float32", steps, graph.input, shapes[graph.input], graph.outputs, keep)
 
 
@@ -123,10 +130,12 @@ def _program(
     for name in ends:
         where[name] = f"y + {start}"
         start += int(np.prod(shapes[name]))
-    constants = [_constant(step, key, value) for step in steps for key, value in step.constants.items()]
+    constants = [
+        _constant(_identifier(i, key), value) for i, step in enumerate(steps) for key, value in step.constants.items()
+    ]
     calls = [
-        "  " + step.call.format(*(where[origin(n)] for n in step.inputs), y=where[step.name], **_names(step))
-        for step in steps
+        "  " + step.call.format(*(where[origin(n)] for n in step.inputs), y=where[step.name], **_names(i, step))
+        for i, step in enumerate(steps)
         if step.call
     ]
     scratch = max([1, *(step.scratch for step in steps)])
@@ -173,17 +182,22 @@ def _lives(
     return lives
 
 
-def _names(step: Step) -> dict[str, str]:
-    return {key: f"{step.name}_{key}" for key in step.constants}
+def _identifier(number: int, key: str) -> str:
+    """Name a constant after its layer's number: layers' own names may be anything."""
+    return f"layer{number}_{key}"
 
 
-def _constant(step: Step, key: str, value: Array) -> str:
+def _names(number: int, step: Step) -> dict[str, str]:
+    return {key: _identifier(number, key) for key in step.constants}
+
+
+def _constant(name: str, value: Array) -> str:
     """Write an array as C."""
     flat = value.reshape(-1)
     texts = [f"{float(v)!r}f" for v in flat] if value.dtype == np.float32 else [str(int(v)) for v in flat]
     rows = ",\n".join(",".join(texts[i : i + 24]) for i in range(0, len(texts), 24))
     kind = C_TYPES[value.dtype.name]
-    return f"static const {kind} {step.name}_{key}[] = {{\n{rows}}};\n"
+    return f"static const {kind} {name}[] = {{\n{rows}}};\n"
 
 
 def _last(shape: Shape) -> Shape:
@@ -307,6 +321,10 @@ _INTEGER: dict[str, Callable[[IntegerLayer, Shape], Step]] = {
 Shapes = dict[str, Shape]
 
 
+def _float32(values: Tensor) -> Array:
+    return values.detach().float().numpy()
+
+
 def _bounds(node: Node) -> str:
     low, high = node.clamp or (-np.inf, np.inf)
     texts = [f"{max(min(bound, 3.4e38), -3.4e38)!r}f" for bound in (float(low), float(high))]
@@ -314,7 +332,7 @@ def _bounds(node: Node) -> str:
 
 
 def _float_conv(node: Node, shapes: Shapes) -> Step:
-    weight, o = node.weight.detach().numpy(), node.options
+    weight, o = _float32(node.weight), node.options
     before, (h, w, k) = _sides(shapes[node.inputs[0]]), _sides(shapes[node.name])
     kind = node.op
     if node.op == "conv" and o["groups"] == before[2] and o["groups"] > 1:
@@ -328,14 +346,17 @@ def _float_conv(node: Node, shapes: Shapes) -> Step:
     else:
         arranged = weight.transpose(2, 3, 0, 1)  # of (C, K, kh, kw)
     sizes = _numbers(*weight.shape[2:], *o["stride"], *o["padding"])
-    call = f"{kind}({{0}}, {_numbers(*before)}, {{y}}, {_numbers(h, w, k)}, {sizes}, {{weights}}, {{bias}}, {_bounds(node)});"
-    constants = {"weights": np.ascontiguousarray(arranged), "bias": node.bias.detach().numpy()}
+    places = f"{{0}}, {_numbers(*before)}, {{y}}, {_numbers(h, w, k)}"
+    call = f"{kind}({places}, {sizes}, {{weights}}, {{bias}}, {_bounds(node)});"
+    constants = {"weights": np.ascontiguousarray(arranged), "bias": _float32(node.bias)}
     return Step(node.name, node.inputs, shapes[node.name], call, constants, k)
 
 
-def _float_linear(node: Node, shapes: Shapes) -> Step:
+def _float_linear(node: Node, shapes: Shapes, before: Shape) -> Step:
     outputs, inputs = node.weight.shape
-    constants = {"weights": np.ascontiguousarray(node.weight.detach().numpy().T), "bias": node.bias.detach().numpy()}
+    columns = _float32(node.weight).reshape(outputs, *before)  # (K, C, h, w)
+    weights = np.moveaxis(columns, 1, -1).reshape(outputs, inputs)
+    constants = {"weights": np.ascontiguousarray(weights.T), "bias": _float32(node.bias)}
     numbers = _numbers(1, 1, outputs, 1, 1, 1, 1, 0, 0)
     call = f"conv({{0}}, {_numbers(1, 1, inputs)}, {{y}}, {numbers}, {{weights}}, {{bias}}, {_bounds(node)});"
     return Step(node.name, node.inputs, shapes[node.name], call, constants, outputs)
@@ -371,8 +392,8 @@ def _float_softmax(node: Node, shapes: Shapes) -> Step:
 
 def _float_norm(node: Node, shapes: Shapes) -> Step:
     h, w, c = _sides(shapes[node.name])
-    call = f"instance_norm({{0}}, {_numbers(h * w, c)}, {{y}}, {{gain}}, {{bias}}, {node.options['eps']!r}f);"
-    constants = {"gain": node.weight.detach().numpy(), "bias": node.bias.detach().numpy()}
+    call = f"instance_norm({{0}}, {_numbers(h * w, c)}, {{y}}, {{gain}}, {{bias}}, {float(node.options['eps'])!r}f);"
+    constants = {"gain": _float32(node.weight), "bias": _float32(node.bias)}
     return Step(node.name, node.inputs, shapes[node.name], call, constants)
 
 
@@ -385,7 +406,6 @@ def _float_pad(node: Node, shapes: Shapes) -> Step:
 _FLOAT: dict[str, Callable[[Node, Shapes], Step]] = {
     "conv": _float_conv,
     "conv_transpose": _float_conv,
-    "linear": _float_linear,
     "max_pool": _float_pool,
     "avg_pool": _float_pool,
     "mean": _float_mean,

@@ -31,7 +31,6 @@ class Board:
         machine: its name in QEMU.
         flash: bytes of program memory.
         ram: bytes of working memory.
-        external: working memory beside what the script gives to the program, where unicorn puts input and output.
     """
 
     script: str
@@ -191,7 +190,8 @@ def emulate(firmware: Firmware, x: Array, *, count: bool = True) -> Emulated:
     large = BOARDS["mps2_an385"]
     machine.mem_map(0, large.flash)
     machine.mem_map(0x20000000, large.ram)
-    row, results = x[0].nbytes, sum(int(np.prod(s)) for s in firmware.program.output_shapes) * x.itemsize
+    numbers = sum(int(np.prod(shape)) for shape in firmware.program.output_shapes)
+    row, results = int(np.prod(firmware.program.input_shape)) * x.itemsize, numbers * x.itemsize
     end = OUTSIDE + -(-(row + results + 64) // 4096) * 4096
     machine.mem_map(OUTSIDE, end - OUTSIDE + 4096)
     for segment in file.iter_segments():
@@ -211,7 +211,8 @@ def emulate(firmware: Firmware, x: Array, *, count: bool = True) -> Emulated:
         if counter is not None:
             instructions = counter.stop()
         found.append(np.frombuffer(bytes(machine.mem_read(y_at, results)), dtype=x.dtype))
-    return Emulated(split_outputs(firmware.program, np.array(found)), instructions)
+    y = np.array(found, dtype=x.dtype).reshape(len(x), numbers)
+    return Emulated(split_outputs(firmware.program, y), instructions)
 
 
 class _Counter:
@@ -270,5 +271,7 @@ def run_qemu(firmware: Firmware, x: Array, *, seconds: float = 300) -> tuple[Arr
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False)
         if done.returncode:
             raise RuntimeError(f"run_qemu: QEMU stopped with {done.returncode}: {done.stderr.strip()[-500:]}")
-        raw = np.frombuffer((Path(folder) / "out.bin").read_bytes(), dtype=np.uint8).reshape(len(x), -1)
+        raw = np.frombuffer((Path(folder) / "out.bin").read_bytes(), dtype=np.uint8)
+    numbers = sum(int(np.prod(shape)) for shape in firmware.program.output_shapes)
+    raw = raw.reshape(len(x), numbers * x.itemsize + 4)  # 4 for the cycles
     return split_outputs(firmware.program, np.ascontiguousarray(raw[:, :-4]).view(x.dtype))

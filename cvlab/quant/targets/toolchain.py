@@ -10,6 +10,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ def _cache() -> str:
     """Give a folder for what the compiler builds once for each target: its own small library."""
     folder = Path(tempfile.gettempdir()) / f"cvlab-zig-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     folder.mkdir(mode=0o700, exist_ok=True)
+    if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():  # somebody else's, who could put anything there
+        return tempfile.mkdtemp(prefix="cvlab-zig-")
     return str(folder)
 
 
@@ -70,7 +73,8 @@ class NativeProgram:
         options: of the compiler.
 
     Returns:
-        Called with (B, H, W, C) int8 or float32, the outputs, each with its shape behind B.
+        Called with (B, H, W, C) int8 or float32, the outputs, each with its shape behind B. Threads take turns, since a
+        program has one working memory.
     """
 
     def __init__(self, program: CProgram, options: Sequence[str] = ("-O3", "-march=native")) -> None:
@@ -82,6 +86,7 @@ class NativeProgram:
         library = compile_c([folder / "net.c"], "native", folder / f"net.{suffix}", flags)
         self._run: Any = ctypes.CDLL(str(library)).net_run
         self._run.restype = None
+        self._turn = threading.Lock()
 
     def __call__(self, x: Array) -> tuple[Array, ...]:
         """Compute the outputs of a batch."""
@@ -89,8 +94,9 @@ class NativeProgram:
         sizes = [int(np.prod(shape)) for shape in self.program.output_shapes]
         x = np.ascontiguousarray(x)
         y = np.empty((len(x), sum(sizes)), dtype=self.program.dtype)
-        for one, result in zip(x, y, strict=True):
-            self._run(one.ctypes.data_as(ctypes.c_void_p), result.ctypes.data_as(ctypes.c_void_p))
+        with self._turn:
+            for one, result in zip(x, y, strict=True):
+                self._run(one.ctypes.data_as(ctypes.c_void_p), result.ctypes.data_as(ctypes.c_void_p))
         return split_outputs(self.program, y)
 
 

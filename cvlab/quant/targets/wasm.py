@@ -66,10 +66,10 @@ class WasmProgram:
         check_input("WasmProgram", self.program, x)
         memory, store = self._exports["memory"], self._store
         source, target = (self._exports[name](store) for name in ("input", "output"))
-        count = sum(int(np.prod(shape)) for shape in self.program.output_shapes) * x.itemsize
+        numbers = sum(int(np.prod(shape)) for shape in self.program.output_shapes)
         found = []
         for one in x:
             memory.write(store, np.ascontiguousarray(one).tobytes(), source)
             self._exports["run"](store)
-            found.append(np.frombuffer(bytes(memory.read(store, target, target + count)), dtype=x.dtype))
-        return split_outputs(self.program, np.array(found))
+            found.append(np.frombuffer(bytes(memory.read(store, target, target + numbers * x.itemsize)), dtype=x.dtype))
+        return split_outputs(self.program, np.array(found, dtype=x.dtype).reshape(len(x), numbers))

@@ -40,7 +40,7 @@ def test_multipliers_that_are_too_small_or_too_large():
     for value in (float("nan"), float("inf")):
         with pytest.raises(InputError, match="value must be finite"):
             quant.quantize_multiplier(value)
-    with pytest.raises(InputError, match=r"at most 2\^30"):
+    with pytest.raises(InputError, match=r"below 2\^30"):
         quant.quantize_multiplier(2.0**31)
 
 
