@@ -61,7 +61,7 @@ def choose_qparams(
         axis: the dimension of the channels, if there is one bound for each.
 
     Returns:
-        The parameters; the scale is 1 where both bounds are 0, or too close to it for float32: 10^-38.
+        The parameters; the scale is 1 where both bounds are 0, or nearer to it than 10^-38, too near for float32.
 
     Raises:
         InputError: if a bound is NaN or infinite, a lower one above an upper one, or bits and signs do not go together.

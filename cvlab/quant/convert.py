@@ -29,7 +29,7 @@ def to_integer(model: QuantModel, *, rounding: str = "double") -> IntegerModel:
         rounding: how sums are brought to 8 bits; see `multiply_by_quantized_multiplier`.
 
     Returns:
-        The network: weights int8, biases and sums int32, multipliers of 31 bits with shifts.
+        The network, with weights int8, biases and sums int32, multipliers of 31 bits with shifts.
 
     Raises:
         InputError: if the model is not calibrated, keeps its maps in floating point, sums do not fit into 32 bits, or a

@@ -12,7 +12,7 @@ from torch import Tensor
 from cvlab import _check
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32)
-"""The formats that can be compared: 10, 7 and 23 bits after the point, exponents of 5, 8 and 8 bits."""
+"""The formats that can be compared, with 10, 7 and 23 bits after the point, exponents of 5, 8 and 8 bits."""
 
 
 def check_float(op: str, name: str, dtype: torch.dtype) -> None:
@@ -54,7 +54,7 @@ def spacing(x: float, dtype: torch.dtype = torch.float16) -> float:
         dtype: one of `FLOATS`.
 
     Returns:
-        The distance: it doubles at each power of two, and is constant below the smallest normal number.
+        The distance, which doubles at each power of two, and stays the same below the smallest normal number.
 
     Raises:
         InputError: if x does not fit the format, or the format is another.

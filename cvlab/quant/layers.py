@@ -78,7 +78,7 @@ def run(graph: Graph, x: Tensor, watch: Watch | None = None) -> tuple[Tensor, ..
 
     Args:
         graph: the network.
-        x: (B, *graph.shape) float.
+        x: (B, C, H, W) float, of the graph's shape.
         watch: is given the name and the value of the input and of each map, and gives what to go on with.
 
     Returns:

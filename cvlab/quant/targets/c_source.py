@@ -87,7 +87,8 @@ def integer_c(model: IntegerModel, *, keep: bool = False) -> CProgram:
         keep: whether all maps stay in memory after a run, so that they can be looked at.
 
     Returns:
-        The program: `net_run(x, y)` takes (H, W, C) int8 and writes the outputs, bit for bit those of `model.run`.
+        The program, whose `net_run(x, y)` takes (H, W, C) int8 and writes the outputs, which are bit for bit those of
+        `model.run`.
     """
     steps = [_INTEGER[layer.op](layer, _before(model, layer)) for layer in model.layers]
     return _program("int8", steps, model.input, model.shape, model.outputs, keep)

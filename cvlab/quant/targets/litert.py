@@ -50,7 +50,7 @@ def litert_file() -> Path:
     """Find the shipped file: the classifier of digits with int8 weights, input and output.
 
     Returns:
-        The path of the file, whose input is (1, 32, 32, 3) int8: the bytes of a picture less 128.
+        The path of the file, whose input is (1, 32, 32, 3) int8, the bytes of a picture less 128.
 
     Raises:
         ValueError: if it is not the file that its card describes.

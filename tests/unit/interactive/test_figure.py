@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import json
 import re
@@ -14,10 +15,13 @@ import torch
 from PIL import Image
 
 from cvlab import interactive
+from cvlab.data import digits
 from cvlab.interactive import StaticFigure
 from cvlab.interactive import figure as module
 from cvlab.interactive.state import LIMIT, as_picture
+from cvlab.models import digit_net
 from cvlab.proposals import hierarchical_grouping
+from cvlab.quant import IntegerModel, quantize_model, to_integer
 
 FOLDER = Path(module.__file__).parent
 BOXES = [[10.0, 20.0, 60.0, 80.0], [15.0, 25.0, 65.0, 85.0]]
@@ -28,6 +32,16 @@ OPTIONS = [{"text": "Yes", "correct": True, "why": "So it is."}, {"text": "No", 
 GROUPED = hierarchical_grouping(IMAGE / 255, np.arange(90 * 60).reshape(60, 90) // 1800)
 LABELS, SCORES = np.arange(90 * 60).reshape(60, 90) % 3, np.arange(24.0).reshape(2, 3, 4)
 LOSSES = [{"step": step, "content": 0.1, "style": 1 / step, "tv": 0.0} for step in (1, 2)]
+PHONE = {"device": "phone", "format": "int8", "size": 186_000, "accuracy": 0.98, "checked": "run"}
+
+
+@functools.cache
+def digit_model() -> IntegerModel:
+    """The classifier of digits in whole numbers."""
+    images = digits(50, "val")[0].float() / 255
+    return to_integer(quantize_model(digit_net("digit_net"), [images], input_range=(0, 1)))
+
+
 FIGURES = {
     "iou": lambda: interactive.iou(a=BOXES[0], b=BOXES[1]),
     "anchors": lambda: interactive.anchors(truths=BOXES, names=["cat", "dog"]),
@@ -59,6 +73,9 @@ FIGURES = {
     "number_line": lambda: interactive.number_line(bits=3),
     "bit_width": lambda: interactive.bit_width({"weights": np.linspace(-1, 2, 99)}, bins=64),
     "multiplier": lambda: interactive.multiplier(0.3, 1000),
+    "drawing_pad": lambda: interactive.drawing_pad(digit_model(), digits(2, "val")[0]),
+    "detect_and_paint": lambda: interactive.detect_and_paint(IMAGE),
+    "device_table": lambda: interactive.device_table([PHONE]),
 }
 
 
@@ -112,7 +129,7 @@ def test_scripts_can_be_put_inside_a_page():
 
 
 def test_every_script_belongs_to_a_function():
-    names = {path.stem for path in FOLDER.glob("*.js")} - {"common"}
+    names = {path.stem for path in FOLDER.glob("*.js")} - {"common", "wasm"}
     assert names == set(FIGURES) == set(interactive.__all__) - {"StaticFigure"}
 
 
