@@ -134,13 +134,15 @@ def iphone(judge: Judge, folder: Path) -> Iterator[Row]:
 
 def android(judge: Judge, folder: Path) -> Iterator[Row]:
     """Run the shipped LiteRT file with each kind of kernels, and ExecuTorch programs."""
-    path, device = litert_file(), "phone, LiteRT"
+    path, device = litert_file(), "Android, LiteRT"
     for kernels in ("reference", "xnnpack"):
 
         def answers(batch: Tensor, kernels: str = kernels) -> np.ndarray:
             return run_litert(path, batch, kernels=kernels).outputs.astype(np.int32)
 
-        yield judge.row(device, f"int8, {kernels} kernels", path.stat().st_size, answers, "run on this CPU")
+        yield judge.row(
+            device, f"int8, {kernels} kernels", path.stat().st_size, answers, "run on this CPU, not on a phone"
+        )
     one = judge.inputs[:1]
     programs = {
         "float32": export_pte(judge.model, folder / "float.pte"),
@@ -154,7 +156,9 @@ def android(judge: Judge, folder: Path) -> Iterator[Row]:
 
         times = {"time against float": ratio(lambda: each(one, runs["int8"]), lambda: each(one, runs["float32"]))}
         more = times if name == "int8" else {}
-        yield judge.row("phone, ExecuTorch", name, path.stat().st_size, each, "run on this CPU", **more)
+        yield judge.row(
+            "Android, ExecuTorch", name, path.stat().st_size, each, "run on this CPU, not on a phone", **more
+        )
 
 
 def microcontroller(judge: Judge) -> Iterator[Row]:
