@@ -1,14 +1,9 @@
 // The numbers of a layer in a few bits: a bound to drag, and what rounding and clipping cost.
 import {
   announcer, arrowKeys, axes, bar, button, caption, chart, check, clamp, draggable, el, fixed, group, key, layout,
-  picture, range, row, set, slider, table,
+  range, row, set, slider, table,
 } from "./common.js";
-
-/** Round to the nearest whole number, a half to the even one, as Python and torch do. */
-export function even(value) {
-  const below = Math.floor(value), part = value - below;
-  return part === 0.5 ? below + Math.abs(below % 2) : part < 0.5 ? below : below + 1;
-}
+import { even, niceStep, strip } from "./strip.js";
 
 /** The grid of a layer up to a bound: zero point 0, with whole numbers below 0 where the layer has such. */
 export function gridOf(bound, bits, symmetric) {
@@ -38,12 +33,6 @@ export function errors(layer, bound, bits) {
   const mse = (rounding + clipping) / total;
   return { rounding: rounding / total, clipping: clipping / total, mse, clipped: clipped / total,
     snr: mse > 0 ? 10 * Math.log10(signal / total / mse) : null };
-}
-
-/** A length of 1, 2 or 5 times a power of ten, so that about `count` of them fit into `span`. */
-export function niceStep(span, count) {
-  const unit = 10 ** Math.floor(Math.log10(span / count));
-  return [1, 2, 5, 10].map((n) => n * unit).find((step) => span / step <= count * 1.0001);
 }
 
 const SHARES = range(100).map((i) => (i + 1) / 100); // the bounds of the curve
@@ -109,19 +98,6 @@ export function mount(root, state, publish) {
 
   function item(kind, words) {
     return el("span", {}, el("i", { class: `mark ${kind}`, "aria-hidden": "true" }), words);
-  }
-
-  /** A picture as wide as its column, of a height that stays, so that its words keep their room. */
-  function strip(height, paint) {
-    const made = picture({ width: 1, height: 1 }, () => {
-      Object.assign(made, { scale: 1, width: made.svg.clientWidth, height });
-      set(made.svg, { viewBox: `0 0 ${made.width} ${height}` });
-      paint();
-    });
-    Object.assign(made.frame.style, { aspectRatio: "auto", maxWidth: "none", height: `${height}px` });
-    made.frame.classList.add("strip");
-    made.svg.classList.add("chart");
-    return made;
   }
 
   /** The bound's handle; a symmetric layer has a second one on the other side, for the hand alone. */

@@ -1,14 +1,8 @@
 // A number line stored in a few bits: bounds to drag, the numbers that can be told, and the error of each number.
 import {
-  announcer, arrowKeys, caption, check, clamp, draggable, el, fixed, group, key, layout, picture, range, set, slider,
-  table,
+  announcer, arrowKeys, caption, check, clamp, draggable, el, fixed, group, key, layout, range, set, slider, table,
 } from "./common.js";
-
-/** Round to the nearest whole number, a half to the even one, as Python and torch do. */
-export function even(value) {
-  const below = Math.floor(value), part = value - below;
-  return part === 0.5 ? below + Math.abs(below % 2) : part < 0.5 ? below : below + 1;
-}
+import { even, niceStep, strip } from "./strip.js";
 
 /** Scale and zero point for all numbers between two bounds, and the whole numbers that are used. */
 export function chooseParams(low, high, { bits, signed, symmetric }) {
@@ -26,12 +20,6 @@ export function quantize(x, { scale, zero, least, most }) {
 }
 
 export const dequantize = (q, { scale, zero }) => Math.fround((q - zero) * scale);
-
-/** A length of 1, 2 or 5 times a power of ten, so that about `count` of them fit into `span`. */
-export function niceStep(span, count) {
-  const unit = 10 ** Math.floor(Math.log10(span / count));
-  return [1, 2, 5, 10].map((n) => n * unit).find((step) => span / step <= count * 1.0001);
-}
 
 const KINDS = {
   signed: { text: "asymmetric, signed", signed: true, symmetric: false },
@@ -69,18 +57,6 @@ export function mount(root, state, publish) {
       + "10 steps)."),
     layout([view.frame, status], [
       group("Whole numbers", bits, el("div", { class: "kinds" }, ...radios)), grid, stored]));
-
-  /** A picture as wide as its column, of a height that stays, so that its words keep their room. */
-  function strip(height, paint) {
-    const made = picture({ width: 1, height: 1 }, () => {
-      Object.assign(made, { scale: 1, width: made.svg.clientWidth, height });
-      set(made.svg, { viewBox: `0 0 ${made.width} ${height}` });
-      paint();
-    });
-    Object.assign(made.frame.style, { aspectRatio: "auto", maxWidth: "none", height: `${height}px` });
-    made.svg.classList.add("chart");
-    return made;
-  }
 
   /** A handle; those of the bounds stand outside the range, so that they never cover each other. */
   function handle(name) {

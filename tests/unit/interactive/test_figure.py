@@ -129,7 +129,7 @@ def test_scripts_can_be_put_inside_a_page():
 
 
 def test_every_script_belongs_to_a_function():
-    names = {path.stem for path in FOLDER.glob("*.js")} - {"common", "wasm"}
+    names = {path.stem for path in FOLDER.glob("*.js")} - {"common", "wasm", "strip"}
     assert names == set(FIGURES) == set(interactive.__all__) - {"StaticFigure"}
 
 
