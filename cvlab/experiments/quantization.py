@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from cvlab import engine
+from cvlab._check import InputError
 from cvlab.data import digits
 from cvlab.experiments.results import card, load, save
 from cvlab.models import digit_net
@@ -87,6 +88,15 @@ def trained() -> dict[str, Any]:
     return found
 
 
+def outcome(model: nn.Module) -> float | None:
+    """Measure a network; None where a learned step has fallen to 0 or below, so that it computes nothing."""
+    try:
+        return accuracy(model)
+    except InputError as error:
+        print(error)
+        return None
+
+
 def learned_steps() -> dict[str, Any]:
     """Measure 4-bit networks with learned steps, their gradient scaled or not, and the float network."""
     start = calibration(50)[0]
@@ -99,7 +109,7 @@ def learned_steps() -> dict[str, Any]:
     fixed = {"optimizer": "sgd", "schedule": "constant", "warmup": 0, "clip": None, "weight_decay": 0.0}
     for name, make in networks.items():
         for rate in LSQ_RATES:
-            runs = [accuracy(train(make(), LSQ_STEPS, seed, learning_rate=rate, **fixed)) for seed in SEEDS]
+            runs = [outcome(train(make(), LSQ_STEPS, seed, learning_rate=rate, **fixed)) for seed in SEEDS]
             found[name][str(rate)] = runs
             print(name, rate, runs, flush=True)
     return found
