@@ -72,7 +72,7 @@ def train(model: nn.Module, steps: int, seed: int, **options: Any) -> nn.Module:
     fixed = {"batch_size": 64, "learning_rate": 1e-3, "warmup": 20, "progress": False, **recipe.fit_options()}
     try:
         engine.fit(model, recipe.scenes("train", recipe.images), steps=steps, seed=seed, **{**fixed, **options})
-    except engine.TrainingError as error:
+    except (engine.TrainingError, InputError) as error:
         print("stopped:", error)
     return model
 
