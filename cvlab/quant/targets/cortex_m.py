@@ -158,6 +158,16 @@ class Emulated:
     instructions: int
 
 
+def summary(firmware: Firmware, run: Emulated) -> str:
+    """Say what a network takes of its board: flash, RAM, instructions, and functions for floating point."""
+    board = firmware.board
+    return (
+        f"flash {firmware.flash:,} of {board.flash:,} bytes, RAM {firmware.ram:,} of {board.ram:,}\n"
+        f"{run.instructions / 1e6:.1f} million instructions an image\n"
+        f"functions for floating point in it: {len(firmware.soft_float)}"
+    )
+
+
 OUTSIDE = 0x30000000
 """An address without memory on the boards: unicorn puts input and output there."""
 

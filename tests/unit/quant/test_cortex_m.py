@@ -13,7 +13,7 @@ from torch import nn
 from cvlab._check import InputError
 from cvlab.quant import graph, layers
 from cvlab.quant.targets.c_source import float_c, integer_c
-from cvlab.quant.targets.cortex_m import BOARDS, Firmware, build_firmware, emulate, has_qemu, run_qemu
+from cvlab.quant.targets.cortex_m import BOARDS, Firmware, build_firmware, emulate, has_qemu, run_qemu, summary
 
 for package in ("ziglang", "elftools", "unicorn", "capstone"):
     pytest.importorskip(package)
@@ -43,6 +43,9 @@ def test_digits_fit_and_are_bit_for_bit(digits):
     found = emulate(digits, sample.x[:200])
     assert np.array_equal(found.outputs[0], sample.whole.run(sample.x[:200])[0])
     assert 5_000_000 < found.instructions <= 12_000_000
+    text = summary(digits, found)
+    assert f"flash {digits.flash:,} of 262,144 bytes" in text
+    assert text.endswith("functions for floating point in it: 0")
     assert emulate(digits, sample.x[:1]).instructions == found.instructions
     assert emulate(digits, sample.x[:1], count=False).instructions == 0
 
