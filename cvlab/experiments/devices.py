@@ -115,7 +115,7 @@ def _session(path: Path) -> Callable[[np.ndarray], np.ndarray]:
 
 def iphone(judge: Judge, folder: Path) -> Iterator[Row]:
     """Write Core ML packages, read them back, and execute their operations in float16."""
-    device, how = "iPhone, Core ML", "read back, operations executed in float16"
+    device = "iPhone, Core ML"
     example = judge.inputs[:1]
     packages = {
         p: export_coreml(judge.model, folder / f"{p}.mlpackage", example, precision=p) for p in ("float32", "float16")
@@ -129,6 +129,7 @@ def iphone(judge: Judge, folder: Path) -> Iterator[Row]:
         def answers(batch: Tensor, path: Path = path, dtype: torch.dtype = dtype) -> Tensor:
             return next(iter(run_mil(path, batch, dtype=dtype).values())).float()
 
+        how = f"read back, operations executed in {str(dtype).removeprefix('torch.')}"
         yield judge.row(device, name, package_size(path), answers, how)
 
 
