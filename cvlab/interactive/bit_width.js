@@ -233,7 +233,7 @@ export function mount(root, state, publish) {
     const { mse } = errors(layer(), bound(), now.bits), [, bottom] = plot.spot(0, 0);
     const [cx, cy] = plot.spot(now.share, clamp(up(mse), 0, 1)), across = range(6).map((i) => [i / 5, fixed(i / 5, 1)]);
     drawing.replaceChildren(
-      ...axes(plot, { name: "bound, as a share of the largest absolute value", ticks: across },
+      ...axes(plot, { name: "bound, as a share of the largest", ticks: across },
         { name: "mean squared error", ticks }),
       el("path", { class: "sum", d: line("mse") }), el("path", { class: "lost", d: line("clipping") }),
       el("path", { class: "fine", d: line("rounding") }),
