@@ -34,7 +34,7 @@ class DigitNet(nn.Module):
 
     Args:
         num_classes: number of classes.
-        act: makes the activation; ReLU6 by default.
+        act: makes the activation; None for ReLU6.
 
     Returns:
         Called with images (B, 3, 32, 32), float in [0, 1], it gives logits (B, num_classes).
@@ -45,7 +45,8 @@ class DigitNet(nn.Module):
         torch.Size([2, 10])
     """
 
-    def __init__(self, num_classes: int = 10, act: Activation = nn.ReLU6) -> None:
+    def __init__(self, num_classes: int = 10, act: Activation | None = None) -> None:
+        act = act or nn.ReLU6
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), act())
         widths, strides = (16, 32, 64, 64, 128, 128, 256, 256), (1, 2, 1, 2, 1, 2, 1)

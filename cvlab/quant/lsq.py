@@ -25,6 +25,7 @@ class LearnedStep(nn.Module):
         InputError: if the bounds are not below and above 0, or `start` holds NaN or no number but 0.
 
     Example:
+        >>> import torch
         >>> step = LearnedStep(torch.tensor([0.5, -0.5]), -2, 1)
         >>> step.step.item(), step(torch.tensor([0.2, 0.7, 9.0])).tolist()
         (1.0, [0.0, 1.0, 1.0])

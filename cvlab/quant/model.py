@@ -55,7 +55,7 @@ class QuantModel(nn.Module):
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
         >>> model = quantize_model(net, [torch.rand(8, 3, 16, 16)])
         >>> x = torch.rand(2, 3, 16, 16)
-        >>> (model(x) - net(x)).abs().max().item() < 0.02
+        >>> (model(x) - net(x)).abs().max().item() < 0.1
         True
     """
 
