@@ -12,7 +12,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OLDEST = (3, 11)
-EXTRAS = "book,lab,test,mcu,coreml,litert,executorch"
+EXTRAS = "book,lab,test,devices,mcu,coreml,litert,executorch"
 INPUTS = ("pyproject.toml", "constraints.txt", "package.json", "package-lock.json")
 
 

@@ -17,7 +17,7 @@ from tools.environment import SetupError, check_python, make_venv
 
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = ["book", "lab", "test", "mcu", "coreml", "litert", "executorch"]
+EXTRAS = ["book", "lab", "test", "devices", "mcu", "coreml", "litert", "executorch"]
 
 
 def all_requirements() -> list[Requirement]:
