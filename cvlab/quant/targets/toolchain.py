@@ -19,7 +19,7 @@ import numpy as np
 
 from cvlab import _check
 from cvlab.quant.integer import Array
-from cvlab.quant.targets.c_source import KERNELS, CProgram
+from cvlab.quant.targets.c_source import CProgram
 
 
 def has_compiler() -> bool:
@@ -112,6 +112,3 @@ def split_outputs(program: CProgram, y: Array) -> tuple[Array, ...]:
     sizes = [int(np.prod(shape)) for shape in program.output_shapes]
     parts = np.split(y, np.cumsum(sizes)[:-1], axis=1)
     return tuple(p.reshape(len(y), *shape) for p, shape in zip(parts, program.output_shapes, strict=True))
-
-
-__all__ = ["KERNELS", "NativeProgram", "check_input", "compile_c", "has_compiler", "split_outputs"]
