@@ -24,6 +24,7 @@ from cvlab.models.resnet import FrozenBatchNorm, ResNet50
 from cvlab.models.roi_heads import BoxHead, KeypointHead, MaskHead
 from cvlab.models.rpn import RegionProposals, RPNHead
 from cvlab.models.small import SmallClassifier, accuracy, fit, predict
+from cvlab.models.squeeze_unet import SqueezeUNet
 from cvlab.models.ssd import SSD, SSDHead, ssd_256, ssd_small
 from cvlab.models.ssd_vgg import SSD300Anchors, VGG16Features, from_torchvision, ssd300_vgg16
 from cvlab.models.style_features import StyleFeatures, style_features
@@ -50,6 +51,7 @@ __all__ = [
     "Upsample",
     "fcn_resnet50",
     "fcn_small",
+    "SqueezeUNet",
     "unet_small",
     "unet_touching",
     "RCNN",

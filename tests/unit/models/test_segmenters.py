@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.nn import functional
+from torchvision.models import squeezenet1_0
 
 from cvlab import models
 from cvlab.models.fcn import INITS, Interpolate, Upsample
@@ -11,6 +12,7 @@ from cvlab.models.unet import UpBlock
 SMALL = {
     "fcn": lambda: models.FCN(models.SmallBackbone((4, 6, 8, 8, 8), (1, 1, 1, 1), maps=3), 5),
     "unet": lambda: models.UNet(models.SmallBackbone((4, 6, 8), (1, 1), maps=1), 5),
+    "squeeze": lambda: models.SqueezeUNet(5, width=16),
 }
 
 
@@ -187,3 +189,14 @@ def test_second_head_comes_with_the_weights_and_can_be_left_out():
     assert sorted(both) == ["aux", "out"]
     assert list(one) == ["out"]
     torch.testing.assert_close(one["out"], both["out"])
+
+
+def test_squeezenets_layers_are_torchvisions_with_a_padded_first_one():
+    features = squeezenet1_0().features
+    model = models.SqueezeUNet(2)
+    model.features.load_state_dict(features.state_dict())
+    pictures = torch.rand(1, 3, 64, 48)
+    maps = model.eval().way_down(pictures)
+    assert [tuple(m.shape[1:]) for m in maps] == [(96, 32, 24), (256, 16, 12), (512, 8, 6), (512, 4, 3)]
+    with torch.no_grad():
+        torch.testing.assert_close(maps[-1], features.eval()(functional.pad(pictures, (3,) * 4)))
