@@ -44,8 +44,8 @@ TIMES, AMONG = 3, 120
 """In an epoch each real picture is taken so often at each size, and so many rendered ones are among them."""
 
 LEARNED, SEEN = (1.0, 1.4, 1.8), (1.3, 1.6)
-"""How many times as large pictures are shown to the network that learns, and to the one that finds nuclei: many are a
-dozen pixels wide, others sixty. Those are found by the mean of what it says at all sizes."""
+"""How many times as large pictures are shown to the network while it learns, and when it finds nuclei, by the mean of
+what it says at each size. Many nuclei are a dozen pixels wide, others sixty."""
 
 WINDOW = 41
 """Sides of the window in which the contrast is made even, pixels."""
@@ -274,7 +274,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "without rendered nuclei": {"first": False},
     "without either": {"first": False, "imagenet": False},
 }
-"""What is trained and measured: by default with border weights, and tested on the last third."""
+"""What is trained and measured, with border weights and tested on the last third where nothing else is said."""
 
 
 def optimizer(imagenet: bool) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from cvlab.models.fcn import Upsample
 from cvlab.models.fpn import MergeMaps
 
 CUTS = (2, 6, 11, 13)
-"""Where SqueezeNet's list of layers is cut: its maps there have strides of 2, 4, 8 and 16."""
+"""Where SqueezeNet's list of layers is cut. Its maps there have strides of 2, 4, 8 and 16."""
 
 CHANNELS = (96, 256, 512, 512)
 """Channels of these maps."""
