@@ -184,7 +184,7 @@ def train(
     return fit(copy.deepcopy(start), [*real * TIMES, *among], seed, **options)
 
 
-def fit(model: SqueezeUNet, data: list[Learned], seed: int, **options: Any) -> SqueezeUNet:
+def fit(model: SqueezeUNet, data: Sequence[Learned], seed: int, **options: Any) -> SqueezeUNet:
     """Train on random crops of 256 x 256 enlarged pixels, in the eight symmetries of a square."""
     turned = Geometric([Crop(256), Flip(0.5, 0.5), Transpose(0.5)], min_visibility=0)
     shown = Augmented(data, lambda picture, target: brighter(*turned(picture, target)), seed)
