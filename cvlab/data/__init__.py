@@ -1,6 +1,6 @@
 """Data sets: still lifes rendered on demand, real photographs, your own files; and their checking and splitting."""
 
-from cvlab.data import photos
+from cvlab.data import photos, synthetic_nuclei
 from cvlab.data.balance import class_weights, oversampler
 from cvlab.data.digits import digits
 from cvlab.data.files import read_image, read_mask, save_image, save_mask
@@ -44,5 +44,6 @@ __all__ = [
     "save_image",
     "save_mask",
     "split",
+    "synthetic_nuclei",
     "voc_palette",
 ]

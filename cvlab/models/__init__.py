@@ -14,6 +14,7 @@ from cvlab.models.fcn_resnet import FCNResNet50, fcn_resnet50
 from cvlab.models.filters import MultiScaleFilters
 from cvlab.models.fpn import FPN, MergeMaps, Necked
 from cvlab.models.mask_rcnn import MaskRCNN, mask_small
+from cvlab.models.nuclei import find_nuclei
 from cvlab.models.patches import as_convolution, multiplications, patch_classifier
 from cvlab.models.raw import PaintCore, RawMaps, joined, normalised, with_maps
 from cvlab.models.rcnn import RCNN
@@ -24,7 +25,7 @@ from cvlab.models.resnet import FrozenBatchNorm, ResNet50
 from cvlab.models.roi_heads import BoxHead, KeypointHead, MaskHead
 from cvlab.models.rpn import RegionProposals, RPNHead
 from cvlab.models.small import SmallClassifier, accuracy, fit, predict
-from cvlab.models.squeeze_unet import SqueezeUNet
+from cvlab.models.squeeze_unet import SqueezeUNet, squeeze_unet
 from cvlab.models.ssd import SSD, SSDHead, ssd_256, ssd_small
 from cvlab.models.ssd_vgg import SSD300Anchors, VGG16Features, from_torchvision, ssd300_vgg16
 from cvlab.models.style_features import StyleFeatures, style_features
@@ -52,6 +53,8 @@ __all__ = [
     "fcn_resnet50",
     "fcn_small",
     "SqueezeUNet",
+    "squeeze_unet",
+    "find_nuclei",
     "unet_small",
     "unet_touching",
     "RCNN",

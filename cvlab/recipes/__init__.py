@@ -4,6 +4,7 @@ from cvlab.recipes.detection import DETECTORS, DetectionRecipe, held_out
 from cvlab.recipes.digits import CLASSIFIERS, DigitRecipe
 from cvlab.recipes.distil import DistilRecipe
 from cvlab.recipes.fast_style import FastStyleLoss, FastStyleRecipe
+from cvlab.recipes.nuclei import NUCLEI, NucleiRecipe
 from cvlab.recipes.recipe import Recipe, options_of, scenes, train, turned
 from cvlab.recipes.segmentation import SEGMENTERS, SegmentationRecipe, TouchingRecipe
 from cvlab.recipes.shipping import RECIPES, make
@@ -17,6 +18,8 @@ __all__ = [
     "DistilRecipe",
     "FastStyleLoss",
     "FastStyleRecipe",
+    "NUCLEI",
+    "NucleiRecipe",
     "RECIPES",
     "Recipe",
     "SEGMENTERS",

@@ -85,6 +85,14 @@ class Recipe:
         """Give the arguments of `engine.fit` that the kind of network decides."""
         return {}
 
+    def fit(self, model: nn.Module, data: Any, seed: int, **options: Any) -> engine.History:
+        """Train a network on what `scenes` gives; `options` are those of `engine.fit`, in addition."""
+        return engine.fit(model, self.shown(data, seed), **{**options_of(self), "seed": seed, **options})
+
+    def shown(self, data: Any, seed: int) -> Any:
+        """Give the data as the network sees them while it learns."""
+        return turned(data, seed) if self.augment else data
+
     def measure(self, model: nn.Module, data: Any) -> dict[str, float]:
         """Measure a trained network."""
         raise NotImplementedError
@@ -113,8 +121,7 @@ def train(recipe: Recipe, data: Any, seed: int, **options: Any) -> tuple[nn.Modu
         The trained model, and the history.
     """
     model = recipe.build(seed)
-    shown = turned(data, seed) if recipe.augment else data
-    return model, engine.fit(model, shown, **{**options_of(recipe), "seed": seed, **options})
+    return model, recipe.fit(model, data, seed, **options)
 
 
 def options_of(recipe: Recipe) -> dict[str, Any]:

@@ -14,11 +14,12 @@ from cvlab import weights
 from cvlab._card import card
 from cvlab.recipes.detection import DETECTORS
 from cvlab.recipes.digits import CLASSIFIERS
+from cvlab.recipes.nuclei import NUCLEI
 from cvlab.recipes.recipe import Recipe, train
 from cvlab.recipes.segmentation import SEGMENTERS
 from cvlab.recipes.style import STYLES
 
-RECIPES: dict[str, Recipe] = {**DETECTORS, **SEGMENTERS, **STYLES, **CLASSIFIERS}
+RECIPES: dict[str, Recipe] = {**DETECTORS, **SEGMENTERS, **STYLES, **CLASSIFIERS, "nuclei": NUCLEI}
 """The recipes of all that is shipped, by the names of the weights."""
 
 

@@ -10,7 +10,7 @@ from cvlab import models, recipes, weights
 from cvlab.data import StillLife
 
 NAMES = weights.names()
-ONE_SEED = ("center_small", "style_features", "fast_style_strokes", "fast_style_mosaic")
+ONE_SEED = ("center_small", "nuclei", "style_features", "fast_style_strokes", "fast_style_mosaic")
 """Networks trained once: one that the chapters only mention, and those whose result is judged by looking."""
 
 TEACHER = Path(__file__).resolve().parents[4] / "shared/data/weights/squeezenet1_0_imagenet.safetensors"

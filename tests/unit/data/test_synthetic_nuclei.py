@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from cvlab.experiments import synthetic_nuclei
+from cvlab.data import synthetic_nuclei
 
 
 @pytest.fixture(scope="module")
