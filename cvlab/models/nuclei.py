@@ -29,8 +29,9 @@ def find_nuclei(model: SqueezeUNet, picture: Tensor, sizes: Sequence[float] = SI
     """Find the nuclei in a picture.
 
     Args:
-        model: such as `squeeze_unet(weights="nuclei")`.
-        picture: (3, H, W) uint8, nuclei bright on dark or dark on bright.
+        model: such as `squeeze_unet(weights="nuclei")`, on the CPU.
+        picture: (3, H, W) uint8, nuclei bright on dark or dark on bright. It is seen whole; cut larger ones than some
+            thousand pixels wide.
         sizes: how many times as large the network sees it; what it says at each is averaged.
         symmetries: whether to average over the eight symmetries of a square, too, which takes eight times as long.
 

@@ -1,4 +1,4 @@
-"""Shipped weights: small networks trained on still lifes, each a file NAME.safetensors with a card NAME.json beside it.
+"""Shipped weights: small networks, each a file NAME.safetensors with a card NAME.json beside it.
 
 The card says how they were made (data, seeds, steps, time, versions) and what they reach on data held out.
 `cvlab train NAME` makes them again.
