@@ -259,7 +259,7 @@ def test_it_learns_two_pictures_by_heart():
     models.load_backbone(model, "ssd_small")
     before = ops.box_iou(targets[0]["boxes"], model.eval().propose(images)[0]["boxes"][:10]).amax(1).mean()
     data = list(zip(images, targets, strict=True))
-    engine.fit(model, data, steps=100, batch_size=2, learning_rate=2e-3, warmup=5, progress=False)
+    engine.fit(model, data, steps=150, batch_size=2, learning_rate=2e-3, warmup=5, progress=False)
     with torch.no_grad():
         found = model(images)
     for each, target in zip(found, targets, strict=True):
